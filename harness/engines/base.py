@@ -1,0 +1,202 @@
+"""The seam between the harness and a kind of database: what every engine module offers.
+
+An engine is asked, never assumed: what a server can do is found at connect (:class:`Capabilities`) and kept in the
+evidence. Nothing here knows of scenarios or pytest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from harness.history import DeadlockReport, ErrorRecord, ResultSet, TransactionEnd
+
+
+class Verb(StrEnum):
+    """What a step may say instead of a statement; each engine has its own words for it."""
+
+    begin = "begin"
+    commit = "commit"
+    rollback = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One step, ready to run.
+
+    ``body`` is SQL text with the engine's own placeholders, a MongoDB command document, a Redis argument list, or
+    a :class:`Verb`. ``parameters`` are bound by the driver, never formatted into the text.
+    """
+
+    body: str | Mapping[str, Any] | Sequence[str] | Verb
+    parameters: tuple[Any, ...] = ()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a step gave. ``error`` is None if it went well.
+
+    ``may_release`` is False only if the engine is sure that the step let nobody go, so that the coordinator need
+    not ask the server about the waiting sessions.
+    """
+
+    results: list[ResultSet] = field(default_factory=list)
+    error: ErrorRecord | None = None
+    in_transaction: bool = False
+    ended: TransactionEnd | None = None
+    may_release: bool = True
+    notices: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a server was found able to do. ``notes`` say in one line each what is missing, and the consequence."""
+
+    product: str  # "PostgreSQL", "Babelfish", "SecantusDB", …
+    version: str
+    waits: bool = False  # tells who waits for whom
+    locks: bool = False  # shows its lock table
+    reports: bool = False  # gives its own deadlock report
+    steers_victim: bool = False  # a session can be made the likely victim
+    levels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def as_record(self) -> dict[str, str]:
+        """Flat text for the evidence."""
+        flags = {name: "yes" if getattr(self, name) else "no" for name in ("waits", "locks", "reports", "steers_victim")}
+        return flags | ({"notes": "; ".join(self.notes)} if self.notes else {})
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How a session is opened. ``name`` is shown in the server's session list."""
+
+    name: str
+    level: str
+    deadlock_priority: str = "normal"  # low: the likely victim; high: the unlikely one
+
+
+@dataclass(frozen=True, slots=True)
+class ServerWait:
+    """One server's word that the session ``waiter`` waits for the sessions ``holders`` (the server's own ids)."""
+
+    waiter: str
+    holders: tuple[str, ...]
+    resource: str = ""
+    asked: str = ""
+    held: str = ""
+
+
+class Session(Protocol):
+    """One connection, driven by one thread at a time; only :meth:`cancel` may come from another thread."""
+
+    pid: str  # the server's own id of this session, as it appears in ServerWait
+    observed_level: str  # read back from the server, in the names of `Engine.levels`
+    notes: list[str]  # what could not be had as asked, one line each
+
+    def run(self, statement: Statement) -> Outcome:
+        """Run one step to its end. Database errors come back in the outcome, they are never raised."""
+        ...
+
+    def cancel(self) -> None:
+        """Ask the server to stop what the session is doing now; safe from any thread, never raises."""
+        ...
+
+    def close(self) -> None:
+        """Roll back and disconnect; never raises."""
+        ...
+
+
+class Observer(Protocol):
+    """A second connection that asks the server about the sessions of the run. Used by one thread at a time."""
+
+    def waits(self, waiting: Sequence[str], run: Sequence[str]) -> list[ServerWait]:
+        """Of the sessions ``waiting``, those that wait for another session now.
+
+        ``run`` are all sessions of the run on this server: a wait for a foreign session (autovacuum, say) counts
+        only if the engine cannot tell it apart. Raises EngineError if the server is gone.
+        """
+        ...
+
+    def lock_table(self, pids: Sequence[str]) -> list[dict[str, str]]:
+        """The server's lock table for these sessions, one flat row each; empty if it shows none."""
+        ...
+
+    def deadlock_reports(self, pids: Sequence[str]) -> list[DeadlockReport]:
+        """The engine's own reports of deadlocks among ``pids`` since this observer was opened (``database`` empty)."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect; never raises."""
+        ...
+
+
+class Admin(Protocol):
+    """A connection that makes and drops the harness's own databases. Their names all begin with ``OWNED``."""
+
+    capabilities: Capabilities
+
+    def create(self, name: str, levels: Sequence[str]) -> None:
+        """Make an empty database, able to give ``levels`` (SQL Server's RCSI and SNAPSHOT are database options)."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Drop it, whoever is still connected; silent if it is not there."""
+        ...
+
+    def owned(self) -> list[str]:
+        """Names of the databases on this server that some run of the harness made."""
+        ...
+
+    def living_runs(self) -> set[str]:
+        """Run ids with a connection to this server now; a run's sessions carry ``psh:RUN`` as their name."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect; never raises."""
+        ...
+
+
+OWNED = "psh_"  # psh_<run id>_<number>: run ids are [0-9a-z]+
+
+
+def owner_of(database: str) -> str:
+    """The run id in a database name that the harness made.
+
+    >>> owner_of("psh_k3x9_12")
+    'k3x9'
+    """
+    return database.removeprefix(OWNED).split("_", 1)[0]
+
+
+class Engine(Protocol):
+    """One kind of database. Stateless: one instance serves all threads. Drivers are imported when first used."""
+
+    name: str  # "postgresql", "sqlserver", "mongodb", "redis"
+    levels: tuple[str, ...]  # the first one is the default
+
+    def admin(self, url: str, run: str) -> Admin:
+        """Log in. Raises LoginRefused, ServerError (unreachable), DriverMissing: one clear line each."""
+        ...
+
+    def database_url(self, url: str, name: str) -> str:
+        """The URL of the database ``name`` on the server of ``url``."""
+        ...
+
+    def open(self, url: str, options: SessionOptions) -> Session:
+        """Open a session at a level and read the level back."""
+        ...
+
+    def observe(self, url: str, run: str) -> Observer:
+        """Open the second connection that asks who waits for whom."""
+        ...
+
+    def placeholder(self, number: int) -> str:
+        """How the engine's SQL writes parameter ``number`` (from 1): ``$1``, ``?``."""
+        ...
+
+    def quote(self, identifier: str) -> str:
+        """An identifier, quoted so that nothing in it can be read as SQL."""
+        ...

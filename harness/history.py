@@ -1,0 +1,228 @@
+"""What happened, in order: the typed record that the runner writes and the evidence reads.
+
+A :class:`History` is the only thing a verdict is computed from, so it holds all that matters and nothing that
+must stay secret (passwords, values of sensitive columns). It travels as JSON and comes back equal:
+``History.model_validate_json(history.model_dump_json()) == history``.
+
+Times are seconds on the controller's monotonic clock since the case began. ``seq`` counts events from 1 in the
+order in which the controller saw them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ErrorKind(StrEnum):
+    """What a database's refusal means, whatever its code is."""
+
+    deadlock = "deadlock"  # chosen as victim: 40P01, 1205
+    serialization = "serialization failure"  # 40001, 3960
+    conflict = "write conflict"  # refused at once: MongoDB 112, Redis EXEC nil
+    lock_timeout = "lock timeout"  # 55P03, 1222, MongoDB 24
+    constraint = "constraint"  # class 23, 2627, 547, 11000
+    in_failed_transaction = "in failed transaction"  # 25P02, 3930, MongoDB 251
+    cancelled = "cancelled"  # 57014, by the harness or a statement time-out
+    connection = "connection lost"
+    other = "other"
+
+
+class ErrorRecord(Record):
+    """An error as the database gave it. ``detail`` may hold several lines (PostgreSQL's account of a deadlock)."""
+
+    kind: ErrorKind
+    code: str
+    message: str
+    detail: str = ""
+
+
+class ResultSet(Record):
+    """Rows as they came: JSON values where JSON has the type, else text. ``status`` is the command tag, if any."""
+
+    columns: list[str] = []
+    rows: list[list[Any]] = []
+    status: str = ""
+
+
+class EventKind(StrEnum):
+    """What an event says. ``start`` opens a step; ``ok``, ``error``, ``conflict`` and ``timeout`` end it."""
+
+    start = "start"
+    blocked = "blocked"  # the server says: this session waits for another one of the run
+    ok = "ok"
+    error = "error"
+    conflict = "conflict"
+    timeout = "timeout"  # the deadline passed; the harness cancelled the step
+    cancelled = "cancelled"  # the harness broke a cycle that no server could see
+    skipped = "skipped"  # not run: its session was lost or the case ended before
+    notice = "notice"
+
+
+ENDINGS = frozenset({EventKind.ok, EventKind.error, EventKind.conflict, EventKind.timeout, EventKind.cancelled})
+
+
+class TransactionEnd(StrEnum):
+    """How a step ended its session's transaction."""
+
+    committed = "committed"
+    aborted = "aborted"
+
+
+class Operation(Record):
+    """A read or a write of a declared item, in Adya's sense: ``r(budget)=100``.
+
+    ``value`` is None if ``known`` is False (a write whose value nobody told us).
+    """
+
+    action: str = Field(pattern="^[rw]$")
+    item: str
+    value: Any = None
+    known: bool = True
+    predicate: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.action}({self.item}){'=' + str(self.value) if self.known else ''}"
+
+
+class Event(Record):
+    """One thing that happened. Only the fields that its kind needs are filled.
+
+    ``transaction`` numbers the session's transactions from 1; ``began`` says that this step opened one explicitly.
+    """
+
+    seq: int
+    at: float
+    kind: EventKind
+    session: str
+    step: str
+    database: str
+    attempt: int = 1
+    statement: str = ""
+    parameters: list[Any] = []
+    results: list[ResultSet] = []
+    error: ErrorRecord | None = None
+    operations: list[Operation] = []
+    in_transaction: bool = False
+    ended: TransactionEnd | None = None
+    text: str = ""
+    seconds: float | None = None  # an ending: since its start event
+    waits_for: list[str] = []  # blocked: the sessions that hold it up
+
+
+class Wait(Record):
+    """An edge of a wait-for graph: ``waiter`` cannot go on before ``holder`` lets go.
+
+    Both are session names; ``holder`` is ``?pid`` for a session that is not of this run. ``resource`` says in the
+    server's words what is waited for; ``asked`` and ``held`` are lock modes where the server tells them.
+    """
+
+    waiter: str
+    holder: str
+    database: str
+    step: str = ""
+    resource: str = ""
+    asked: str = ""
+    held: str = ""
+    waiter_pid: str = ""
+    holder_pid: str = ""
+
+
+class WaitPicture(Record):
+    """Who waited for whom at one moment, over all servers of the run.
+
+    ``cycle`` names the sessions of a cycle in order, if there is one; ``servers`` are those whose edges form it.
+    ``locks`` are rows of the servers' lock tables, taken where it mattered (a cycle, a hang).
+    """
+
+    seq: int
+    at: float
+    reason: str
+    waits: list[Wait]
+    cycle: list[str] = []
+    servers: list[str] = []
+    seen_by_server: bool | None = None  # of a cycle: can one server's own detector find it?
+    locks: list[dict[str, str]] = []
+
+
+class DeadlockReport(Record):
+    """The engine's own words about a deadlock: PostgreSQL's log, SQL Server's XML graph."""
+
+    database: str
+    source: str
+    text: str
+
+
+class DatabaseRecord(Record):
+    """A database of the case and the server it lies on. ``stand_in`` names the engine it stands in for, if any."""
+
+    alias: str
+    logical: str
+    engine: str
+    version: str
+    product: str
+    server: str  # host:port, one string per server process: two aliases may share it
+    name: str
+    stand_in: str = ""
+    capabilities: dict[str, str] = {}
+
+
+class SessionRecord(Record):
+    """A session of the scenario: one connection per database that it speaks to (keys are aliases)."""
+
+    name: str
+    host: str
+    pids: dict[str, str] = {}
+    observed_levels: dict[str, str] = {}
+    notes: list[str] = []
+
+
+class ScheduledStep(Record):
+    """One entry of a schedule: the step, its session, and what the entry claims."""
+
+    step: str
+    session: str
+    must_block: bool | None = None
+    after: str = ""  # completes only after this step has completed
+
+
+class RunEnd(StrEnum):
+    """How the run of a case ended, before anyone judges it."""
+
+    completed = "completed"
+    hung = "hung"  # a deadline passed: something waited for ever
+    lost = "lost"  # a server or a connection died
+
+
+class History(Record):
+    """One case, run once."""
+
+    case: str
+    scenario: str
+    title: str
+    file: str
+    engine: str
+    level: str
+    schedule: str
+    mode: str = "scheduled"  # or "free-running"
+    entries: list[ScheduledStep] = []
+    databases: list[DatabaseRecord]
+    sessions: list[SessionRecord]
+    initial: dict[str, Any] = {}
+    final: dict[str, Any] = {}
+    predicates: list[str] = []
+    events: list[Event] = []
+    pictures: list[WaitPicture] = []
+    reports: list[DeadlockReport] = []
+    end: RunEnd = RunEnd.completed
+    end_text: str = ""
+    seconds: float = 0.0
+    transactions: dict[str, int] = {}  # free-running: committed, refused by kind

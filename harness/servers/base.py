@@ -1,0 +1,51 @@
+"""The seam to a running server: a logical database and where it is. Nothing here knows of scenarios or pytest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+LOGICAL = ("promptsales", "promptads", "promptcrm", "promptcontent", "cache")
+"""The logical databases of PromptSales, by the names that scenarios use."""
+
+REAL_ENGINE = {
+    "promptsales": "postgresql",
+    "promptads": "sqlserver",
+    "promptcrm": "sqlserver",
+    "promptcontent": "mongodb",
+    "cache": "redis",
+}
+"""The engine that each one runs on in production; any other one is a stand-in and is called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a logical database's server is. ``url`` holds the login and is never printed (``repr`` leaves it out)."""
+
+    logical: str
+    engine: str  # "postgresql", "sqlserver", "mongodb", "redis"
+    url: str = field(repr=False)
+    stand_in: str = ""  # the engine that it stands in for: "sqlserver"; empty if it is the real one
+    origin: str = "external"  # "embedded", "containers", "external", "up"
+    public: str = ""  # the URL without its password
+
+    @property
+    def label(self) -> str:
+        """As ids and reports write it: ``promptads@postgresql-standin``."""
+        return f"{self.logical}@{self.engine}{'-standin' if self.stand_in else ''}"
+
+
+class Servers(Protocol):
+    """A set of servers for one run; started when first asked for, gone when the run ends."""
+
+    def target(self, logical: str) -> Target:
+        """Where ``logical`` is, its server started if it has to be. Raises ServerUnavailable: skip, with its text."""
+        ...
+
+    def describe(self, logical: str) -> tuple[str, bool]:
+        """Engine and stand-in flag that :meth:`target` would give, without starting anything."""
+        ...
+
+    def stop(self) -> None:
+        """Stop what this set started and remove its data; never raises, may be called twice."""
+        ...
