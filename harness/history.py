@@ -46,11 +46,15 @@ class ErrorRecord(Record):
 
 
 class ResultSet(Record):
-    """Rows as they came: JSON values where JSON has the type, else text. ``status`` is the command tag, if any."""
+    """Rows as they came: JSON values where JSON has the type, else text. ``status`` is the command tag, if any.
+
+    ``affected`` counts the rows that a write changed; None where nothing says so.
+    """
 
     columns: list[str] = []
     rows: list[list[Any]] = []
     status: str = ""
+    affected: int | None = None
 
 
 class EventKind(StrEnum):

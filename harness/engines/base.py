@@ -8,10 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
 from harness.history import DeadlockReport, ErrorRecord, ResultSet, TransactionEnd
+
+
+def plain(value: Any) -> Any:
+    """A driver's value as JSON has it: numbers stay numbers as long as that loses nothing, the rest is text.
+
+    >>> plain(Decimal("100.00")), plain(Decimal("0.1")), plain(b"\\x01")
+    (100, 0.1, '01')
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Decimal):
+        if value == value.to_integral_value():
+            return int(value)
+        return float(value) if Decimal(repr(float(value))) == value else str(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value)
 
 
 class Verb(StrEnum):
@@ -65,7 +87,9 @@ class Capabilities:
 
     def as_record(self) -> dict[str, str]:
         """Flat text for the evidence."""
-        flags = {name: "yes" if getattr(self, name) else "no" for name in ("waits", "locks", "reports", "steers_victim")}
+        flags = {
+            name: "yes" if getattr(self, name) else "no" for name in ("waits", "locks", "reports", "steers_victim")
+        }
         return flags | ({"notes": "; ".join(self.notes)} if self.notes else {})
 
 

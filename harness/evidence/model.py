@@ -1,9 +1,4 @@
-"""What the evidence says: phenomena, deadlocks, verdict, and the file that holds them all.
-
-Names are the field's: Adya, *Weak Consistency* (PhD thesis, MIT 1999) for G0…G2; Berenson et al., *A Critique of
-ANSI SQL Isolation Levels* (SIGMOD 1995) for P4; Bailis et al., *Highly Available Transactions* (VLDB 2013) for OTV;
-Fekete, O'Neil & O'Neil, *A Read-Only Transaction Anomaly under Snapshot Isolation* (SIGMOD Record 2004).
-"""
+"""What the evidence says: anomalies with their proofs, deadlocks, the verdict, and the file that holds them all."""
 
 from __future__ import annotations
 
@@ -12,51 +7,9 @@ from enum import StrEnum
 from pydantic import Field
 
 from harness.history import DeadlockReport, History, Record, Wait
+from harness.vocabulary import ADYA, ALIASES, Phenomenon
 
-
-class Phenomenon(StrEnum):
-    """What a run can show, by its plain name."""
-
-    dirty_write = "dirty write"
-    dirty_read = "dirty read"
-    intermediate_read = "intermediate read"
-    circular_information_flow = "circular information flow"
-    observed_transaction_vanishes = "observed transaction vanishes"
-    lost_update = "lost update"
-    non_repeatable_read = "non-repeatable read"
-    read_skew = "read skew"
-    phantom = "phantom"
-    write_skew = "write skew"
-    read_only_anomaly = "read-only anomaly"
-    deadlock = "deadlock"
-    hidden_deadlock = "hidden deadlock"  # a cycle over servers: no server's own detector can see it
-
-
-ADYA = {
-    Phenomenon.dirty_write: "G0",
-    Phenomenon.dirty_read: "G1a",
-    Phenomenon.intermediate_read: "G1b",
-    Phenomenon.circular_information_flow: "G1c",
-    Phenomenon.observed_transaction_vanishes: "OTV",
-    Phenomenon.lost_update: "P4",
-    Phenomenon.non_repeatable_read: "G-single",
-    Phenomenon.read_skew: "G-single",
-    Phenomenon.phantom: "PMP",
-    Phenomenon.write_skew: "G2-item",
-    Phenomenon.read_only_anomaly: "G2",
-    Phenomenon.deadlock: "",
-    Phenomenon.hidden_deadlock: "",
-}
-"""Each phenomenon's usual code; an :class:`Anomaly` carries the one that was really found (G2 for a write skew over
-a predicate, say)."""
-
-ALIASES = {
-    "incorrect summary": Phenomenon.read_skew,
-    "fuzzy read": Phenomenon.non_repeatable_read,
-    "unrepeatable read": Phenomenon.non_repeatable_read,
-    "aborted read": Phenomenon.dirty_read,
-}
-"""Other names that people use in scenarios."""
+__all__ = ["ADYA", "ALIASES", "Anomaly", "Deadlock", "Detector", "Evidence", "Phenomenon", "Status", "Verdict"]
 
 
 class Anomaly(Record):

@@ -5,17 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-LOGICAL = ("promptsales", "promptads", "promptcrm", "promptcontent", "cache")
-"""The logical databases of PromptSales, by the names that scenarios use."""
+from harness.vocabulary import LOGICAL, REAL_ENGINE
 
-REAL_ENGINE = {
-    "promptsales": "postgresql",
-    "promptads": "sqlserver",
-    "promptcrm": "sqlserver",
-    "promptcontent": "mongodb",
-    "cache": "redis",
-}
-"""The engine that each one runs on in production; any other one is a stand-in and is called so."""
+__all__ = ["LOGICAL", "REAL_ENGINE", "Servers", "Target"]
 
 
 @dataclass(frozen=True, slots=True)

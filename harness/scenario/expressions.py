@@ -1,0 +1,158 @@
+"""``${…}``: values of the scenario inside its statements, computed by us and bound by the driver.
+
+``UPDATE campaign SET budget = ${budget - 100}`` never pastes a value into the text: SQL gets a placeholder,
+a MongoDB document or a Redis command line gets the value itself. Names are captured values, parameters, and, in a
+copied session, ``i`` (this copy's number, from 1), ``n`` (how many there are) and ``next`` (the number after ``i``, round
+the ring). ``${databases.ALIAS}`` is the case's own database, as a quoted identifier. ``$${`` stands for a plain ``${``.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from simpleeval import EvalWithCompoundTypes, InvalidExpression
+
+from harness.errors import ScenarioError
+
+_EXPRESSION = re.compile(r"\$(\$\{|\{(?P<inner>[^{}]*)\})")
+_DATABASE = re.compile(r"databases\.(?P<alias>\w+)\Z")
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "abs": abs,
+    "float": float,
+    "int": int,
+    "len": len,
+    "max": max,
+    "min": min,
+    "round": round,
+    "str": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """What stands between ``${`` and ``}``."""
+
+    source: str
+
+    def evaluate(self, names: Mapping[str, Any]) -> Any:
+        """Its value; raises ScenarioError (without a location) if a name is unknown or it cannot be computed."""
+        try:
+            return EvalWithCompoundTypes(names=dict(names), functions=_FUNCTIONS).eval(self.source)
+        except (InvalidExpression, ArithmeticError, TypeError, ValueError, SyntaxError, KeyError, IndexError) as error:
+            known = ", ".join(sorted(names)) or "none yet"
+            raise ScenarioError(f"cannot compute ${{{self.source}}}: {error} (known names: {known})") from None
+
+    def names(self) -> set[str]:
+        """The names it uses."""
+        return {node.id for node in ast.walk(ast.parse(self.source, mode="eval")) if isinstance(node, ast.Name)} - set(
+            _FUNCTIONS
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseName:
+    """``${databases.ALIAS}``."""
+
+    alias: str
+
+
+Part = str | Expression | DatabaseName
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> tuple[Part, ...]:
+    """Split a text into plain parts and expressions. Raises ScenarioError for ``${`` that is no expression."""
+    parts: list[Part] = []
+    end = 0
+    for match in _EXPRESSION.finditer(text):
+        parts.append(text[end : match.start()])
+        end = match.end()
+        inner = match["inner"]
+        if inner is None:
+            parts.append("${")
+            continue
+        inner = inner.strip()
+        if database := _DATABASE.match(inner):
+            parts.append(DatabaseName(database["alias"]))
+            continue
+        try:
+            ast.parse(inner, mode="eval")
+        except SyntaxError:
+            raise ScenarioError(f"${{{inner}}} is not an expression") from None
+        parts.append(Expression(inner))
+    parts.append(text[end:])
+    return tuple(part for part in parts if part != "")
+
+
+def expressions(text: str) -> list[Expression]:
+    """All expressions of a text, in order."""
+    return [part for part in parse(text) if isinstance(part, Expression)]
+
+
+def check_sql(text: str) -> None:
+    """Raise ScenarioError if an expression stands inside a quoted SQL string: it is bound, not pasted."""
+    quotes = 0
+    for part in parse(text):
+        if isinstance(part, str):
+            quotes += part.count("'")
+        elif isinstance(part, Expression) and quotes % 2:
+            raise ScenarioError(
+                f"${{{part.source}}} stands inside quotes: write it without them, it is bound as a value"
+            )
+
+
+def bind_sql(
+    text: str,
+    names: Mapping[str, Any],
+    placeholder: Callable[[int], str],
+    database: Callable[[str], str],
+) -> tuple[str, tuple[Any, ...]]:
+    """SQL text with the engine's placeholders, and the values to bind, in order.
+
+    >>> bind_sql("SET x = ${x + 1}", {"x": 1}, lambda n: f"${n}", str)
+    ('SET x = $1', (2,))
+    """
+    out: list[str] = []
+    values: list[Any] = []
+    for part in parse(text):
+        if isinstance(part, Expression):
+            values.append(part.evaluate(names))
+            out.append(placeholder(len(values)))
+        elif isinstance(part, DatabaseName):
+            out.append(database(part.alias))
+        else:
+            out.append(part)
+    return "".join(out), tuple(values)
+
+
+def fill(value: Any, names: Mapping[str, Any]) -> Any:
+    """A document or a list with the expressions in its texts replaced by their values.
+
+    A text that is one expression keeps the value's type: ``"${amount + 1}"`` becomes a number.
+    """
+    if isinstance(value, str):
+        parts = parse(value)
+        if len(parts) == 1 and isinstance(parts[0], Expression):
+            return parts[0].evaluate(names)
+        return "".join(str(part.evaluate(names)) if isinstance(part, Expression) else str(part) for part in parts)
+    if isinstance(value, Mapping):
+        return {key: fill(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [fill(item, names) for item in value]
+    return value
+
+
+def used_in(value: Any) -> list[Expression]:
+    """All expressions in a text, a document or a list."""
+    if isinstance(value, str):
+        return expressions(value)
+    if isinstance(value, Mapping):
+        return [expression for item in value.values() for expression in used_in(item)]
+    if isinstance(value, list | tuple):
+        return [expression for item in value for expression in used_in(item)]
+    return []
