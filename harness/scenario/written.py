@@ -58,8 +58,8 @@ Names = Annotated[list[str], BeforeValidator(_many, json_schema_input_type=str |
 Logical = Annotated[str, Field(json_schema_extra={"enum": list(LOGICAL)})]
 
 
-class StepWritten(Written):
-    """One step. ``run`` serves every engine that has no text of its own; an engine whose text is null skips the step."""
+class PerEngine(Written):
+    """A statement for every engine, or one for each."""
 
     run: Body | None = Field(default=None, description="a statement, or begin, commit, rollback")
     postgresql: Body | None = None
@@ -67,6 +67,16 @@ class StepWritten(Written):
     mongodb: Body | None = None
     redis: Body | None = None
     on: str | None = Field(default=None, description="the database's alias, if not the session's")
+
+    def bodies(self) -> dict[str, Body | None]:
+        """Statement by engine; ``*`` is everyone else's. An engine given as null maps to None."""
+        given = {name: getattr(self, name) for name in ENGINES if name in self.model_fields_set}
+        return given | ({"*": self.run} if "run" in self.model_fields_set else {})
+
+
+class StepWritten(PerEngine):
+    """One step. ``run`` serves every engine that has no text of its own; an engine whose text is null skips the step."""
+
     reads: dict[str, str] = Field(
         default={},
         description="items that the step reads: item: column (the first column if empty); "
@@ -85,11 +95,6 @@ class StepWritten(Written):
         if isinstance(value, list):
             return dict.fromkeys(value, "")
         return value
-
-    def bodies(self) -> dict[str, Body | None]:
-        """Statement by engine; ``*`` is everyone else's. An engine given as null maps to None."""
-        given = {name: getattr(self, name) for name in ENGINES if name in self.model_fields_set}
-        return given | ({"*": self.run} if "run" in self.model_fields_set else {})
 
 
 def _step(value: Any) -> Any:
@@ -117,19 +122,11 @@ class SessionWritten(Written):
     copies: int | str | None = Field(default=None, description="make N sessions NAME1…NAMEn of it, steps STEP_1…STEP_n")
 
 
-class ItemWritten(Written):
+class ItemWritten(PerEngine):
     """A value of the database that the scenario is about; the harness reads it before and after."""
 
-    run: Body | None = None
-    postgresql: Body | None = None
-    sqlserver: Body | None = None
-    mongodb: Body | None = None
-    redis: Body | None = None
-    on: str | None = None
     column: str = ""
     predicate: bool = Field(default=False, description="it is a set (a count, a sum over a condition), not a row")
-
-    bodies = StepWritten.bodies
 
 
 class ClaimWritten(Written):

@@ -1,0 +1,190 @@
+"""A scenario, checked and ready: what the rest of the harness sees.
+
+A :class:`Scenario` is one file. A :class:`Case` is what is run once: the scenario on its databases, at a level, in one
+schedule, with the expectation that holds there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import Location
+from harness.history import ErrorKind
+from harness.scenario.written import Body
+from harness.vocabulary import Phenomenon
+
+VERBS = ("begin", "commit", "rollback")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step: its statement per engine (``*`` for all others; None: nothing to do there), and what it reads and writes."""
+
+    name: str
+    session: str
+    database: str  # alias
+    bodies: Mapping[str, Body | None]
+    reads: Mapping[str, str] = field(default_factory=dict)  # item → column, "" for the first
+    writes: Mapping[str, Any] = field(default_factory=dict)  # item → value, expression, or ""
+    names: Mapping[str, Any] = field(default_factory=dict)  # i, n, next of a copied session
+    place: Location | None = None
+
+    def body(self, engine: str) -> Body | None:
+        """The statement for ``engine``; None if the step does nothing there."""
+        return self.bodies[engine] if engine in self.bodies else self.bodies.get("*")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session and its steps in order; ``databases`` are the aliases that it speaks to, its own first."""
+
+    name: str
+    steps: tuple[Step, ...]
+    setup: tuple[Step, ...] = ()
+    databases: tuple[str, ...] = ()
+    deadlock_priority: str = "normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A value of the database that the scenario is about: read by the harness before and after the run."""
+
+    name: str
+    database: str
+    bodies: Mapping[str, Body | None]
+    column: str = ""
+    predicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a schedule. ``blocks``: True/False if the entry claims so; ``until``: completes only after that step."""
+
+    step: str
+    blocks: bool | None = None
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One interleaving. Unless ``strict``, entries of a blocked session wait their turn while other sessions go on."""
+
+    name: str
+    entries: tuple[Entry, ...]
+    strict: bool = False
+    expect: Mapping[str, Mapping[str, Expectation]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What must come out at one engine and level; whatever is not named must not happen."""
+
+    finds: tuple[Phenomenon, ...] = ()
+    allows: tuple[Phenomenon, ...] = ()
+    victim: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)  # step → kind or code
+    blocks: tuple[str, ...] | None = None
+    sees: Mapping[str, Any] = field(default_factory=dict)
+    final: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_record(self) -> dict[str, object]:
+        """Plain values for the evidence; what was not said is left out."""
+        full: dict[str, object] = {
+            "finds": [item.value for item in self.finds],
+            "allows": [item.value for item in self.allows],
+            "victim": self.victim,
+            "errors": dict(self.errors),
+            "blocks": list(self.blocks) if self.blocks is not None else None,
+            "sees": dict(self.sees),
+            "final": dict(self.final),
+            "counts": dict(self.counts),
+        }
+        return {key: value for key, value in full.items() if value not in ("", None, {}, []) or key == "finds"}
+
+
+@dataclass(frozen=True, slots=True)
+class FreeRunning:
+    """N workers × M iterations of the one session's steps, started together."""
+
+    workers: int
+    iterations: int
+
+
+Statements = Mapping[str, tuple[Body, ...]]
+"""Statements by engine, ``*`` for all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One file, checked."""
+
+    id: str  # the file's stem
+    file: Path
+    title: str
+    about: str
+    marks: tuple[str, ...]
+    placements: tuple[Mapping[str, str], ...]  # each: alias → logical database; each is run
+    levels: Mapping[str, tuple[str, ...]]
+    parameters: Mapping[str, Any]
+    setup: Mapping[str, Statements]  # by alias
+    teardown: Mapping[str, Statements]
+    items: tuple[Item, ...]
+    sessions: tuple[Session, ...]
+    schedules: tuple[Schedule, ...]
+    expect: Mapping[str, Mapping[str, Expectation]]  # engine → level (or "any") → expectation
+    free_running: FreeRunning | None = None
+    break_cycle: str = ""
+    sensitive: frozenset[str] = frozenset()
+    deadline: float = 15.0
+    case_deadline: float = 60.0
+
+    def step(self, name: str) -> Step:
+        """The step called ``name`` (KeyError if there is none)."""
+        for session in self.sessions:
+            for step in session.steps:
+                if step.name == name:
+                    return step
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A database of a case: which one it is, and on which kind of server it will run."""
+
+    alias: str
+    logical: str
+    engine: str
+    stand_in: str = ""
+    level: str = ""
+
+    @property
+    def label(self) -> str:
+        """``promptads@postgresql-standin``."""
+        return f"{self.logical}@{self.engine}{'-standin' if self.stand_in else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is run once. ``reason`` says why it cannot be run here; then it is skipped with that text."""
+
+    id: str
+    scenario: Scenario
+    databases: tuple[Placed, ...]
+    level: str
+    schedule: Schedule
+    expectation: Expectation
+    reason: str = ""
+
+    @property
+    def engine(self) -> str:
+        """The engine of the first database: expectations and levels are looked up by it."""
+        return self.databases[0].engine
+
+
+def matches(kind: ErrorKind, code: str, wanted: str) -> bool:
+    """Whether an error is the one that an expectation names, by kind or by code."""
+    return wanted in (kind.value, code)
