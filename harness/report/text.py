@@ -1,0 +1,205 @@
+"""A case and a run for the terminal: coloured where the console is one, plain where the output is piped."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.evidence.model import Evidence
+from harness.history import Wait
+from harness.report import words
+from harness.report.columns import Line, timeline_lines
+from harness.report.reading import found, telling_picture, victims
+
+VERDICT = {
+    "passed": ("✓ passed", "bold green"),
+    "failed": ("✗ FAILED", "bold red"),
+    "error": ("! ERROR", "bold magenta"),
+}
+
+
+def timeline_text(evidence: Evidence, width: int = 100) -> str:
+    """The timeline in plain characters, no line wider than ``width``: no colour, no escape sequences.
+
+    Up to five sessions have a column each (if ``width`` gives them the room); more are told line by line. Below it
+    stand the proofs of the anomalies and the end of the deadlocks, under their marks A1, D1…
+    """
+    return "\n".join(_joined(line) for line in timeline_lines(evidence, max(width, 40))) + "\n"
+
+
+def case_text(evidence: Evidence, width: int = 100) -> str:
+    """All of :func:`case_renderable` in plain characters: what a failing test prints."""
+    console = Console(file=io.StringIO(), width=max(width, 40), color_system=None, force_terminal=False)
+    console.print(case_renderable(evidence))
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+
+
+def case_renderable(evidence: Evidence) -> RenderableType:
+    """A case for ``console.print``: where it ran, its timeline, who waited for whom, what was found, the verdict."""
+    history, verdict = evidence.history, evidence.verdict
+    parts: list[RenderableType] = [
+        Text(words.one_line(history.title) or history.case, style="bold"),
+        Text(words.one_line(history.case), style="dim"),
+        Text(),
+        _facts(evidence),
+        Text(),
+        _Timeline(evidence),
+    ]
+    waits = _wait_lines(evidence)
+    if waits:
+        parts += [Text(), Text("Who waited for whom", style="bold"), *waits]
+    parts += [Text(), _verdict(evidence)]
+    if verdict.notes:
+        parts += [Text("note: " + words.one_line(note), style="dim") for note in verdict.notes]
+    return Group(*parts)
+
+
+def run_renderable(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> RenderableType:
+    """A run for ``console.print``: what ran where, and a row per case."""
+    by_case = {evidence.history.case: evidence for evidence in evidences}
+    cases: list[dict[str, Any]] = list(run.get("cases", []))
+    table = Table(box=box.SIMPLE, pad_edge=False, header_style="bold")
+    for name, options in _COLUMNS.items():
+        table.add_column(name, **options)
+    for case in cases:
+        evidence = by_case.get(case["id"])
+        text, style = VERDICT.get(str(case["status"]), (str(case["status"]), ""))
+        phenomena = ", ".join(found(evidence)) if evidence else ""
+        struck = ", ".join(victims(evidence)) if evidence else ""
+        seconds = f"{float(case.get('seconds') or 0):.2f}"
+        table.add_row(
+            Text(words.one_line(str(case["id"]))),
+            Text(text, style=style),
+            Text(words.one_line(phenomena) or "–"),
+            Text(words.one_line(struck) or "–"),
+            seconds,
+        )
+    return Group(Text(_run_head(run), style="bold"), *_run_facts(run, evidences), table, _counts(cases))
+
+
+_COLUMNS: dict[str, dict[str, Any]] = {
+    "case": {"overflow": "fold", "ratio": None},
+    "verdict": {"no_wrap": True},
+    "found": {},
+    "victim": {},
+    "seconds": {"justify": "right", "no_wrap": True},
+}
+
+
+def _run_head(run: Mapping[str, Any]) -> str:
+    return words.one_line(
+        f"Run {run.get('run', '?')}, {run.get('started', '')}, {float(run.get('seconds') or 0):.1f} s"
+    )
+
+
+def _run_facts(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[Text]:
+    versions = ", ".join(f"{name} {version}" for name, version in dict(run.get("versions", {})).items())
+    hosts = ", ".join(str(host) for host in run.get("hosts", []))
+    options = ", ".join(f"{name}={value}" for name, value in dict(run.get("options", {})).items())
+    facts = {"hosts": hosts, "versions": versions, "options": options, "seed": str(run.get("seed", ""))}
+    lines = [Text(f"{name:<9}{words.one_line(text)}") for name, text in facts.items() if text]
+    stand_ins = dict.fromkeys(
+        words.where(database) for e in evidences for database in e.history.databases if database.stand_in
+    )
+    lines += [Text(f"stand-in {text}", style="yellow") for text in stand_ins]
+    return lines
+
+
+def _counts(cases: Sequence[Mapping[str, Any]]) -> Text:
+    statuses = [str(case["status"]) for case in cases]
+    text = Text(f"{len(cases)} cases: ")
+    for i, (status, (_, style)) in enumerate(VERDICT.items()):
+        number = statuses.count(status)
+        text.append(", " if i else "").append(f"{number} {status}", style=style if number else "dim")
+    return text
+
+
+def _facts(evidence: Evidence) -> Table:
+    history = evidence.history
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for i, database in enumerate(history.databases):
+        grid.add_row("where" if i == 0 else "", Text(words.where(database)))
+    hosts = dict.fromkeys(session.host for session in history.sessions if session.host)
+    if len(hosts) > 1:
+        grid.add_row("hosts", Text(", ".join(f"{s.name} on {s.host}" for s in history.sessions)))
+    grid.add_row("level", Text(words.one_line(words.levels(history))))
+    grid.add_row("schedule", Text(words.one_line(f"{history.schedule} ({history.mode})")))
+    if history.file:
+        grid.add_row("scenario", Text(words.one_line(history.file)))
+    if history.transactions:
+        counts = ", ".join(f"{number} {kind}" for kind, number in history.transactions.items())
+        grid.add_row("counts", Text(words.one_line(counts)))
+    if history.end.value != "completed":
+        grid.add_row("end", Text(words.one_line(f"{history.end.value}: {history.end_text}"), style="magenta"))
+    for session in history.sessions:
+        for note in session.notes:
+            grid.add_row("note", Text(words.one_line(f"{session.name}: {note}"), style="dim"))
+    return grid
+
+
+class _Timeline:
+    """The timeline at whatever width the console has."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in timeline_lines(self._evidence, options.max_width):
+            yield Text.assemble(*line, no_wrap=True, overflow="crop")
+
+
+def wait_text(wait: Wait, server: str = "") -> str:
+    """An edge of the wait-for graph: ``T1 ──waits for──▶ T2 (ShareLock on transaction 742, sales)``."""
+    where = f"{words.resource(wait)}, {wait.database}" + (f" at {server}" if server else "")
+    return words.one_line(f"{words.who(wait.waiter)} ──waits for──▶ {words.who(wait.holder)} ({where})")
+
+
+def _wait_lines(evidence: Evidence) -> list[RenderableType]:
+    picture = telling_picture(evidence.history)
+    if picture is None:
+        return []
+    lines: list[RenderableType] = [Text(words.picture_title(picture, evidence.history), style="dim")]
+    closing = set(zip(picture.cycle, picture.cycle[1:] + picture.cycle[:1], strict=True))
+    several = len(words.servers(evidence.history)) > 1
+    for wait in picture.waits:
+        style = "bold red" if (wait.waiter, wait.holder) in closing else ""
+        server = words.server_of(evidence.history, wait.database) if several else ""
+        lines.append(Padding(Text(wait_text(wait, server), style=style), (0, 0, 0, 2)))
+    if picture.cycle:
+        text = f"cycle: {words.cycle(picture.cycle)}"
+        if len(picture.servers) > 1:
+            text += f", over the servers {' and '.join(picture.servers)}"
+        if picture.seen_by_server is False:
+            text += "; no server's own detector can see it"
+        lines.append(Padding(Text(words.one_line(text), style="bold"), (0, 0, 0, 2)))
+    struck = victims(evidence)
+    if struck:
+        lines.append(Padding(Text(words.one_line(f"victim: {', '.join(struck)}"), style="bold red"), (0, 0, 0, 2)))
+    return lines
+
+
+def _verdict(evidence: Evidence) -> RenderableType:
+    verdict = evidence.verdict
+    text, style = VERDICT[verdict.status.value]
+    lines: list[RenderableType] = [Text.assemble((text, style), ": ", words.one_line(verdict.summary))]
+    names = found(evidence)
+    lines.append(Text(words.one_line("found: " + (", ".join(names) or "nothing"))))
+    if verdict.expected:
+        lines.append(Text(words.one_line("expected: " + "; ".join(verdict.expected))))
+    for mismatch in verdict.mismatches:
+        lines.append(Padding(Text("✗ " + words.one_line(mismatch), style="red"), (0, 0, 0, 2)))
+    return Group(*lines)
+
+
+def _joined(line: Line) -> str:
+    return "".join(text for text, _ in line).rstrip()

@@ -1,0 +1,209 @@
+"""Short words for what happened: values, results, errors, places. The same in the pictures, the page and the terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from harness.evidence.model import Anomaly, Deadlock, Detector
+from harness.history import DatabaseRecord, Event, EventKind, History, Wait, WaitPicture
+from harness.report.reading import Look, StepRun, look, sessions
+
+# What neither XML nor a terminal may get from a server: an escape sequence in a value would paint the report.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+def clean(text: str) -> str:
+    """``text`` without control characters, which show as �; tabs and line breaks stay.
+
+    >>> clean("a\\x1b[31mb")
+    'a�[31mb'
+    """
+    return _CONTROL.sub("\ufffd", text)
+
+
+def one_line(text: str) -> str:
+    """``text`` on one line, runs of white space as one blank."""
+    return " ".join(clean(text).split())
+
+
+def value(thing: Any) -> str:
+    """A value as a reader of SQL expects it.
+
+    >>> value(None), value(True), value("Ada"), value({"a": 1})
+    ('NULL', 'true', "'Ada'", '{"a": 1}')
+    """
+    if thing is None:
+        return "NULL"
+    if isinstance(thing, bool):
+        return "true" if thing else "false"
+    if isinstance(thing, str):
+        return "'" + one_line(thing) + "'"
+    if isinstance(thing, dict | list):
+        return one_line(json.dumps(thing, ensure_ascii=False, default=str))
+    return one_line(str(thing))
+
+
+def milliseconds(seconds: float) -> str:
+    """``1.4``, ``131``, ``5,003``: as many digits as one reads."""
+    ms = seconds * 1000
+    return f"{ms:.1f}" if ms < 100 else f"{ms:,.0f}"
+
+
+def elapsed(seconds: float) -> str:
+    """A duration with its unit: ``1.4 ms``, ``131 ms``, ``5.0 s``."""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{milliseconds(seconds)} ms"
+
+
+def statement(event: Event) -> str:
+    """A statement on one line, and what was bound to it."""
+    text = one_line(event.statement)
+    if event.parameters:
+        text += f"  [{', '.join(value(parameter) for parameter in event.parameters)}]"
+    return text
+
+
+def effect(event: Event) -> str:
+    """What an ending gave: the declared reads and writes, else the rows, else the command tag.
+
+    ``r(budget)=100``, ``→ (1, 'Ada'), (2, NULL)``, ``UPDATE 1``.
+    """
+    if event.operations:
+        return "  ".join(one_line(str(operation)) for operation in event.operations)
+    said = [result for result in event.results if result.rows or result.columns or result.status]
+    if not said:
+        return ""
+    last = said[-1]
+    if not last.columns and not last.rows:
+        return one_line(last.status)
+    if not last.rows:
+        return "→ no rows"
+    shown = [
+        value(row[0]) if len(row) == 1 else "(" + ", ".join(value(cell) for cell in row) + ")" for row in last.rows[:3]
+    ]
+    more = f" … {len(last.rows)} rows" if len(last.rows) > 3 else ""
+    return "→ " + ", ".join(shown) + more
+
+
+def trouble(event: Event, *, code: bool = True) -> str:
+    """Why an ending is not ok, in a few words: ``40P01 deadlock detected``; empty if it is."""
+    if event.kind is EventKind.timeout:
+        return one_line(event.text) or "deadline passed, cancelled"
+    if event.kind is EventKind.cancelled:
+        return one_line(event.text) or "cancelled by the harness"
+    if event.error:
+        return one_line(f"{event.error.code if code else ''} {event.error.message}")
+    if event.kind is EventKind.conflict:
+        return one_line(event.text) or "refused at once"
+    return ""
+
+
+def ending(event: Event, run: StepRun, victim: bool = False) -> str:
+    """The head of an ending that comes later than its start: ``ok after 131 ms``, ``VICTIM 40P01 after 1.0 s``."""
+    how = look(event)
+    word = how.value
+    if victim or how is Look.victim:
+        word = "VICTIM" if how in (Look.victim, Look.error) else f"VICTIM, {word}"
+    code = f" {event.error.code}" if event.error and event.error.code else ""
+    seconds = event.seconds if event.seconds is not None else event.at - run.start.at
+    return one_line(f"{word}{code} after {elapsed(seconds)}")
+
+
+def who(name: str) -> str:
+    """A session as a reader knows it; ``?5151`` is none of this run.
+
+    >>> who("T1"), who("?5151")
+    ('T1', 'foreign session 5151')
+    """
+    return one_line("foreign session " + name[1:] if name.startswith("?") else name)
+
+
+def waits_for(names: list[str]) -> str:
+    """``waits for T1, T2``; of many, how many."""
+    names = [who(name) for name in names]
+    if len(names) > 4:
+        return f"waits for {', '.join(names[:3])} and {len(names) - 3} more"
+    return "waits for " + (", ".join(names) or "another session")
+
+
+def resource(wait: Wait) -> str:
+    """What an edge of the wait-for graph is about: ``ShareLock on transaction 742``."""
+    asked = wait.asked + (f" against {wait.held}" if wait.held else "")
+    return one_line(" on ".join(part for part in (asked, wait.resource) if part)) or "a lock"
+
+
+def cycle(names: list[str]) -> str:
+    """``T1 → T2 → T1``; a long one is cut in the middle, for its ends say how it goes on."""
+    if len(names) > 10:
+        return " → ".join([*names[:5], f"… {len(names) - 8} more …", *names[-3:], names[0]])
+    return " → ".join([*names, *names[:1]])
+
+
+def place(database: DatabaseRecord) -> str:
+    """A database and the engine it really is: ``promptads@postgresql-standin``."""
+    stand_in = "-standin" if database.stand_in and not database.engine.endswith("-standin") else ""
+    return f"{database.logical}@{database.engine}{stand_in}"
+
+
+def where(database: DatabaseRecord) -> str:
+    """The same with product, version and server, and what it stands in for."""
+    alias = f"{database.alias}: " if database.alias != database.logical else ""
+    text = f"{alias}{place(database)}, {database.product} {database.version} at {database.server}"
+    return one_line(text + (f" (stand-in for {database.stand_in})" if database.stand_in else ""))
+
+
+def levels(history: History) -> str:
+    """The isolation level that was asked for, and what the sessions really had."""
+    observed: dict[str, list[str]] = {}
+    for session in history.sessions:
+        for level in dict.fromkeys(session.observed_levels.values()):
+            observed.setdefault(level, []).append(session.name)
+    asked = f"asked {history.level}"
+    if not observed:
+        return f"{asked}, not observed"
+    if list(observed) == [history.level]:
+        return f"{asked}, observed on every session"
+    return asked + ", observed " + "; ".join(f"{level} ({', '.join(on)})" for level, on in observed.items())
+
+
+def server_of(history: History, alias: str) -> str:
+    """The server that a database alias lies on; the alias itself if nobody recorded it."""
+    return next((d.server for d in history.databases if d.alias == alias), alias)
+
+
+def servers(history: History) -> dict[str, str]:
+    """Every server of the case, in order, with the databases on it: ``localhost:5432`` → ``promptsales@postgresql``."""
+    on: dict[str, list[str]] = {}
+    for database in history.databases:
+        on.setdefault(database.server, []).append(place(database))
+    return {server: ", ".join(dict.fromkeys(places)) for server, places in on.items()}
+
+
+def anomaly_title(anomaly: Anomaly) -> str:
+    """``lost update (P4), T1 and T2``."""
+    code = f" ({anomaly.adya})" if anomaly.adya else ""
+    return one_line(f"{anomaly.phenomenon.value}{code}, {' and '.join(anomaly.sessions)}")
+
+
+def deadlock_title(deadlock: Deadlock) -> str:
+    """``deadlock: T1 → T2 → T1`` with the word that it was hidden."""
+    return ("deadlock: " if deadlock.seen_by_server else "hidden deadlock: ") + cycle(deadlock.cycle)
+
+
+def deadlock_end(deadlock: Deadlock) -> str:
+    """Who ended a deadlock, with whom as victim."""
+    by = {
+        Detector.server: "the server's own detector ended it",
+        Detector.harness: "no server could see it; the harness ended it",
+        Detector.nobody: "nobody ended it",
+    }[deadlock.ended_by]
+    if not deadlock.victim:
+        return by
+    step = f" in {deadlock.victim_step}" if deadlock.victim_step else ""
+    return one_line(f"{by}, victim {deadlock.victim}{step}{f' ({deadlock.code})' if deadlock.code else ''}")
+
+
+def picture_title(picture: WaitPicture, history: History) -> str:
+    """When a wait picture was taken, and why."""
+    return one_line(f"at {milliseconds(picture.at)} ms, of {len(sessions(history))} sessions: {picture.reason}")
