@@ -1,0 +1,1 @@
+"""Drives the sessions of a case in their order and records what happened, as a History."""

@@ -1,0 +1,309 @@
+"""Runs a schedule: starts each step in its turn and lets the *server* say whether it waits.
+
+No sleeps and no guessed time-outs: a step has either answered, or the server calls its session blocked by another one
+of the run, or it is still working and is waited for. After a step that may have let somebody go, the waiting
+sessions are asked about once, all together; those that are free again are waited for before the next step
+begins, so the order of events does not depend on luck.
+
+Unless the schedule is strict, the entries of a blocked session wait their turn while other sessions go on: the same
+schedule then serves levels that block in different places.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+from harness.engines.base import Outcome
+from harness.errors import EngineError, ScenarioError
+from harness.history import ErrorKind, ErrorRecord, EventKind, RunEnd, Wait
+from harness.runner.recorder import Recorder, ending
+from harness.runner.watch import Watch
+from harness.runner.worker import Completion, Worker
+from harness.scenario.model import Case, Entry, Step
+
+FIRST_LOOK = 0.0003
+"""Seconds that a step may take before the server is asked about it: a plain step on loopback has answered by then."""
+
+LONGEST_PAUSE = 0.02
+"""Seconds between two looks at a step that neither answers nor is blocked."""
+
+CANCEL_GRACE = 5.0
+"""Seconds that a cancelled step has to end before its connection is given up."""
+
+
+@dataclass(slots=True)
+class _Running:
+    step: Step
+    worker: Worker
+    started: float
+    names: Mapping[str, object]
+    waits: list[Wait] = field(default_factory=list)
+    was_blocked: bool = False
+    timed_out: bool = False
+    broken: bool = False
+
+    @property
+    def blocked(self) -> bool:
+        return bool(self.waits)
+
+
+class Coordinator:
+    """One case's schedule over its workers. :meth:`run` is called once."""
+
+    def __init__(
+        self,
+        case: Case,
+        workers: Mapping[str, Worker],
+        watch: Watch,
+        recorder: Recorder,
+        completions: SimpleQueue[Completion],
+    ) -> None:
+        self._case = case
+        self._workers = workers
+        self._watch = watch
+        self._recorder = recorder
+        self._completions = completions
+        self._running: dict[str, _Running] = {}  # by session
+        self._lost: dict[str, str] = {}  # session → why its connection is gone
+        self._cycles: set[frozenset[tuple[str, str]]] = set()
+        self._deadline = time.perf_counter() + case.scenario.case_deadline
+        self._end: tuple[RunEnd, str] = (RunEnd.completed, "")
+
+    def run(self) -> tuple[RunEnd, str]:
+        """Run the sessions' set-ups and the schedule; says how it ended. Raises ScenarioError (a value that fails)."""
+        for session in self._case.scenario.sessions:
+            for step in session.setup:
+                self._start(step)
+                self._settle()
+        pending = list(self._case.schedule.entries)
+        while (pending or self._running) and self._end[0] is RunEnd.completed:
+            index = self._next(pending)
+            if index is not None:
+                self._start(self._case.scenario.step(pending.pop(index).step))
+                self._settle()
+            elif self._running:
+                self._await_any()
+        for entry in pending:
+            self._recorder.skipped(self._case.scenario.step(entry.step), "the run had ended")
+        return self._end
+
+    def _next(self, pending: list[Entry]) -> int | None:
+        """The first entry whose session is free; strict: the first entry, if its session is free."""
+        passed: set[str] = set()
+        for index, entry in enumerate(pending):
+            session = self._case.scenario.step(entry.step).session
+            if session not in self._running and session not in passed:
+                return index
+            if self._case.schedule.strict:
+                return None
+            passed.add(session)
+        return None
+
+    def _start(self, step: Step) -> None:
+        worker = self._workers[step.session]
+        if why := self._lost.get(step.session):
+            self._recorder.skipped(step, why)
+            return
+        try:
+            prepared = worker.driver.prepare(step)
+        except ScenarioError as error:
+            raise ScenarioError(f"step {step.name!r}: {error.message}", step.place) from None
+        if prepared is None:
+            return  # this engine has nothing to do here
+        names = worker.driver.values | dict(step.names)
+        self._recorder.start(step, prepared)
+        self._running[step.session] = _Running(step, worker, time.perf_counter(), names)
+        worker.start(step, prepared)
+
+    # -- waiting
+
+    def _settle(self) -> None:
+        """Wait until every running step has ended or is blocked by the server's word."""
+        pause = FIRST_LOOK
+        while any(not running.blocked for running in self._running.values()):
+            if self._collect(pause):
+                pause = FIRST_LOOK
+            else:
+                self._look([running for running in self._running.values() if not running.blocked])
+                pause = min(pause * 2, LONGEST_PAUSE)
+            if self._over_time():
+                return
+
+    def _await_any(self) -> None:
+        """All running steps are blocked and nothing else can start: wait until one of them ends, or time is up."""
+        pause = 0.001
+        while self._running and not self._over_time():
+            if self._collect(pause):
+                self._settle()
+                return
+            self._look(list(self._running.values()))
+            if any(not running.blocked for running in self._running.values()):
+                self._settle()
+                return
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _collect(self, timeout: float) -> bool:
+        """Take what has ended; True if anything had. If somebody may be free now, ask about those who wait."""
+        try:
+            completion = self._completions.get(timeout=timeout)
+        except Empty:
+            return False
+        ask = False
+        while True:
+            ask |= self._record(completion)
+            try:
+                completion = self._completions.get_nowait()
+            except Empty:
+                break
+        waiting = [running for running in self._running.values() if running.blocked]
+        if ask and waiting:
+            self._look(waiting)
+        return True
+
+    def _record(self, completion: Completion) -> bool:
+        """Write down an ending; True if it may have let another session go."""
+        running = self._running.pop(completion.session, None)
+        if running is None:
+            return False
+        outcome = completion.outcome
+        kind = ending(outcome, timed_out=running.timed_out, broken=running.broken)
+        operations = running.worker.driver.operations(running.step, outcome, running.names)
+        self._recorder.end(running.step, kind, outcome, operations, completion.finished - running.started)
+        if outcome.error is not None and outcome.error.kind is ErrorKind.connection:
+            self._lost[completion.session] = f"{completion.session} lost its connection: {outcome.error.message}"
+            self._end = (RunEnd.lost, self._lost[completion.session])
+        return outcome.may_release or running.was_blocked or outcome.error is not None
+
+    def _look(self, asked: list[_Running]) -> None:
+        """Ask the servers about ``asked``; note who is blocked now and who no longer is."""
+        try:
+            found = self._watch.waits(running.step for running in asked)
+        except EngineError as error:
+            if not self._collect_endings():
+                self._end = (RunEnd.lost, str(error))
+            return
+        news = False
+        for running in asked:
+            waits = found.get(running.step.session, [])
+            holders = [wait.holder for wait in waits]
+            if holders and holders != [wait.holder for wait in running.waits]:
+                if not running.blocked:
+                    self._recorder.blocked(running.step, holders, waits[0].resource)
+                running.was_blocked = True
+                news = True
+            running.waits = waits
+        if news:
+            try:
+                self._new_picture(asked)
+            except EngineError as error:
+                self._end = (RunEnd.lost, str(error))
+
+    def _collect_endings(self) -> bool:
+        """The observer is gone: let the sessions say so themselves, if they do within a second."""
+        deadline = time.perf_counter() + 1.0
+        while self._running and time.perf_counter() < deadline:
+            try:
+                self._record(self._completions.get(timeout=0.05))
+            except Empty:
+                continue
+        return not self._running
+
+    # -- what the waits mean
+
+    def _all_waits(self) -> list[Wait]:
+        return [wait for running in self._running.values() for wait in running.waits]
+
+    def _new_picture(self, asked: list[_Running]) -> None:
+        waits = self._all_waits()
+        cycle = self._watch.cycle(waits)
+        if cycle and len(asked) < len(self._running):
+            # Older answers may be stale: a cycle is believed only if all its waits are seen in one look.
+            fresh = self._watch.waits(running.step for running in self._running.values())
+            for running in self._running.values():
+                running.waits = fresh.get(running.step.session, [])
+            waits = self._all_waits()
+            cycle = self._watch.cycle(waits)
+        if not waits:
+            return
+        key = frozenset((wait.waiter, wait.holder) for wait in cycle)
+        if not cycle or key in self._cycles:
+            blocked = ", ".join(running.step.name for running in asked if running.blocked)
+            self._recorder.picture(f"{blocked} blocked", waits, [], [], None, [])
+            return
+        self._cycles.add(key)
+        seen = self._watch.seen_by_server(cycle)
+        servers = self._watch.servers(cycle)
+        reason = "a cycle" if seen else "a cycle that no server can see"
+        names = [wait.waiter for wait in cycle]
+        self._recorder.picture(reason, waits, names, servers, seen, self._watch.locks(servers))
+        if not seen:
+            self._break({wait.waiter for wait in cycle})
+
+    def _break(self, sessions: set[str]) -> None:
+        """Cancel the step that the scenario appoints, if it is part of the cycle."""
+        for running in self._running.values():
+            if running.step.name == self._case.scenario.break_cycle and running.step.session in sessions:
+                running.broken = True
+                running.worker.cancel()
+
+    # -- time
+
+    def _over_time(self) -> bool:
+        """True if a deadline has passed: then everything still running has been cancelled and recorded."""
+        now = time.perf_counter()
+        limit = self._case.scenario.deadline
+        late = [running for running in self._running.values() if now - running.started > limit]
+        if not late and now < self._deadline:
+            return False
+        if not self._running:
+            return False
+        text = self._why_hung(
+            late or list(self._running.values()), limit if late else self._case.scenario.case_deadline
+        )
+        waits = self._all_waits()
+        cycle = self._watch.cycle(waits)
+        self._recorder.picture(
+            "a deadline passed",
+            waits,
+            [wait.waiter for wait in cycle],
+            self._watch.servers(cycle),
+            self._watch.seen_by_server(cycle) if cycle else None,
+            self._watch.locks(running.step.database for running in self._running.values()),
+        )
+        self._end = (RunEnd.hung, text)
+        self._cancel_all()
+        return True
+
+    def _why_hung(self, late: list[_Running], seconds: float) -> str:
+        running = late[0]
+        said = f"step {running.step.name!r} of {running.step.session} had not ended after {seconds:g} s"
+        if not running.blocked:
+            return f"{said}, and no server calls it blocked by another session: it is slow, or 'deadline:' is too short"
+        holders = " and ".join(dict.fromkeys(wait.holder for wait in running.waits))
+        said += f": it waits for {holders} ({running.waits[0].resource})"
+        if cycle := self._watch.cycle(self._all_waits()):
+            ring = " → ".join([*(wait.waiter for wait in cycle), cycle[0].waiter])
+            if not self._watch.seen_by_server(cycle):
+                return f"{said}; {ring} is a deadlock that no server can see: name the step to cancel in 'break_cycle:'"
+            return f"{said}; {ring} is a deadlock that the server has not ended in time: raise 'deadline:'"
+        return f"{said}, which has no further step that would let it go: end its transaction in the schedule"
+
+    def _cancel_all(self) -> None:
+        for running in self._running.values():
+            running.timed_out = True
+            running.worker.cancel()
+        grace = time.perf_counter() + CANCEL_GRACE
+        while self._running and (left := grace - time.perf_counter()) > 0:
+            try:
+                self._record(self._completions.get(timeout=left))
+            except Empty:
+                break
+        for running in list(self._running.values()):
+            text = f"did not end within {CANCEL_GRACE:g} s after it was cancelled; its connection is given up"
+            error = ErrorRecord(kind=ErrorKind.cancelled, code="harness", message=text)
+            seconds = time.perf_counter() - running.started
+            self._recorder.end(running.step, EventKind.timeout, Outcome(error=error), [], seconds)
+        self._running.clear()

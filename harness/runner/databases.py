@@ -1,0 +1,108 @@
+"""Throw-away databases for cases: made on the servers of the run, dropped after, and the leftovers of dead runs with them.
+
+Every database of the harness is called ``psh_<run>_<number>``; every connection of a run carries ``psh:<run>`` as its name.
+A run whose name no connection carries any more is dead, and what it left on a server is dropped by the next run that
+comes there. Nothing else on a server is ever touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from harness.engines import engine
+from harness.engines.base import OWNED, Admin, Engine, owner_of
+from harness.errors import HarnessError
+from harness.servers.base import Servers, Target
+
+_DEFAULT_PORTS = {"postgresql": 5432, "sqlserver": 1433, "mongodb": 27017, "redis": 6379}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A database that was made for a case."""
+
+    target: Target
+    engine: Engine
+    name: str
+    url: str
+    server: str
+    admin: Admin
+
+
+class Databases:
+    """Makes and drops the databases of one process of a run. Safe to use from several threads."""
+
+    def __init__(self, servers: Servers, run: str, worker: str = "") -> None:
+        self.run = run
+        self.swept: list[str] = []  # what dead runs had left and this one dropped, as "server: database"
+        self._servers = servers
+        self._prefix = f"{OWNED}{run}_{worker}{'x' if worker else ''}"
+        self._numbers = itertools.count(1)
+        self._admins: dict[str, Admin] = {}
+        self._made: dict[str, Made] = {}
+        self._lock = threading.RLock()
+
+    def make(self, logical: str, levels: Sequence[str]) -> Made:
+        """An empty database for ``logical``. Raises ServerUnavailable, ServerError or EngineError."""
+        target = self._servers.target(logical)
+        kind = engine(target.engine)
+        with self._lock:
+            admin = self._admin(target, kind)
+            name = f"{self._prefix}{next(self._numbers)}"
+            admin.create(name, levels)
+            made = Made(target, kind, name, kind.database_url(target.url, name), server_of(target), admin)
+            self._made[name] = made
+        return made
+
+    def drop(self, made: Made) -> None:
+        """Drop it. Raises EngineError if the server refuses; silent if the server is gone."""
+        with self._lock:
+            self._made.pop(made.name, None)
+            made.admin.drop(made.name)
+
+    def _admin(self, target: Target, kind: Engine) -> Admin:
+        admin = self._admins.get(target.url)
+        if admin is None:
+            admin = self._admins[target.url] = kind.admin(target.url, self.run)
+            self._sweep(admin, server_of(target))
+        return admin
+
+    def _sweep(self, admin: Admin, server: str) -> None:
+        """Drop what runs left here that are no longer connected."""
+        living = {*admin.living_runs(), self.run}
+        for name in admin.owned():
+            if owner_of(name) not in living:
+                # Another run may be sweeping too: whoever is first drops it.
+                with contextlib.suppress(HarnessError):
+                    admin.drop(name)
+                    self.swept.append(f"{server}: {name}")
+
+    def forget(self, logical: str) -> None:
+        """Drop the connection to a server that has died, so that the next case connects anew."""
+        with self._lock, contextlib.suppress(HarnessError):
+            admin = self._admins.pop(self._servers.target(logical).url, None)
+            if admin is not None:
+                admin.close()
+
+    def close(self) -> None:
+        """Drop what is left and disconnect; never raises."""
+        with self._lock:
+            for made in list(self._made.values()):
+                with contextlib.suppress(HarnessError):
+                    self.drop(made)
+            for admin in self._admins.values():
+                admin.close()
+            self._admins.clear()
+
+
+def server_of(target: Target) -> str:
+    """``host:port`` of a target: one string for one server."""
+    parts = urlsplit(target.url)
+    with contextlib.suppress(ValueError):  # several hosts, as MongoDB's URLs may have
+        return f"{parts.hostname or 'localhost'}:{parts.port or _DEFAULT_PORTS[target.engine]}"
+    return parts.netloc.rpartition("@")[2]

@@ -1,0 +1,171 @@
+"""One session of a scenario on its connections: prepares a step, runs it, keeps what it read.
+
+Knows no threads: :mod:`harness.runner.worker` gives it one, and so can an agent on another machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.engines.base import Engine, Outcome, SessionOptions, Statement, Verb, plain
+from harness.engines.base import Session as Connection
+from harness.history import Operation, ResultSet
+from harness.scenario import expressions
+from harness.scenario.model import VERBS, Session, Step
+from harness.scenario.written import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A database of the case, ready to be connected to."""
+
+    alias: str
+    engine: Engine
+    url: str = field(repr=False)
+    level: str
+    name: str
+    server: str  # host:port
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A step with its values filled in. ``shown`` is its text for people."""
+
+    statement: Statement
+    shown: str
+
+
+class Driver:
+    """A session's connections and what it has captured so far. Raises what ``Engine.open`` raises."""
+
+    def __init__(
+        self,
+        session: Session,
+        endpoints: Mapping[str, Endpoint],
+        parameters: Mapping[str, Any],
+        predicates: frozenset[str] = frozenset(),
+        label: str = "",
+    ) -> None:
+        self.session = session
+        self.endpoints = endpoints
+        self.predicates = predicates
+        self.values: dict[str, Any] = dict(parameters)
+        self.connections: dict[str, Connection] = {}
+        try:
+            for alias in session.databases:
+                endpoint = endpoints[alias]
+                options = SessionOptions(label or session.name, endpoint.level, session.deadlock_priority)
+                self.connections[alias] = endpoint.engine.open(endpoint.url, options)
+        except BaseException:
+            self.close()
+            raise
+
+    def prepare(self, step: Step) -> Prepared | None:
+        """Fill in the step's values; None if it does nothing on this engine. Raises ScenarioError."""
+        endpoint = self.endpoints[step.database]
+        body = step.body(endpoint.engine.name)
+        return None if body is None else prepare(body, self.values | dict(step.names), endpoint, self.endpoints)
+
+    def run(self, step: Step, prepared: Prepared) -> Outcome:
+        """Run it to its end and keep what it read. Never raises for what the database says."""
+        outcome = self.connections[step.database].run(prepared.statement)
+        if outcome.error is None:
+            for item, value in captured(step.reads, outcome.results).items():
+                self.values[item] = value
+        return outcome
+
+    def operations(self, step: Step, outcome: Outcome, names: Mapping[str, Any]) -> list[Operation]:
+        """The reads and writes of items that a step has done; ``names`` are the values it was prepared with."""
+        if outcome.error is not None:
+            return []
+        made = [
+            Operation(action="r", item=item, value=plain(value), predicate=item in self.predicates)
+            for item, value in captured(step.reads, outcome.results).items()
+        ]
+        affected = [result.affected for result in outcome.results if result.affected is not None]
+        if step.writes and (not affected or any(affected)):
+            body = step.body(self.endpoints[step.database].engine.name)
+            for item, value in step.writes.items():
+                known, written = _written(value, body, outcome.results, names)
+                made.append(
+                    Operation(action="w", item=item, value=written, known=known, predicate=item in self.predicates)
+                )
+        return made
+
+    def cancel(self) -> None:
+        """Stop whatever any of its connections is doing; safe from any thread."""
+        for connection in list(self.connections.values()):
+            connection.cancel()
+
+    def close(self) -> None:
+        """Roll back and disconnect."""
+        for connection in self.connections.values():
+            connection.close()
+
+
+def prepare(body: Body, names: Mapping[str, Any], endpoint: Endpoint, endpoints: Mapping[str, Endpoint]) -> Prepared:
+    """A statement as the engine takes it, values bound. Raises ScenarioError if a value cannot be computed."""
+    if isinstance(body, str):
+        if body in VERBS:
+            return Prepared(Statement(Verb(body)), body)
+        text, values = expressions.bind_sql(
+            body, names, endpoint.engine.placeholder, lambda alias: endpoint.engine.quote(endpoints[alias].name)
+        )
+        return Prepared(Statement(text, values), " ".join(text.split()))
+    filled = expressions.fill(body, names)
+    if isinstance(filled, list):
+        words = [str(word) for word in filled]
+        return Prepared(Statement(words), " ".join(_quoted(word) for word in words))
+    return Prepared(Statement(filled), shown_document(filled))
+
+
+def shown_document(document: Any) -> str:
+    """A command document on one line, the way mongosh prints it."""
+    if isinstance(document, Mapping):
+        inner = ", ".join(f"{key}: {shown_document(value)}" for key, value in document.items())
+        return f"{{{inner}}}"
+    if isinstance(document, list | tuple):
+        return f"[{', '.join(shown_document(item) for item in document)}]"
+    return repr(document) if isinstance(document, str) else str(document)
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"' if re.search(r"\s", word) or not word else word
+
+
+def captured(reads: Mapping[str, str], results: list[ResultSet]) -> dict[str, Any]:
+    """The values that a step's ``reads`` name, from the last result that has columns.
+
+    One row gives a value, several rows the list of them, no row None.
+    """
+    result = next((result for result in reversed(results) if result.columns), None)
+    if not reads:
+        return {}
+    if result is None or not result.rows:
+        return dict.fromkeys(reads)
+    values: dict[str, Any] = {}
+    for item, column in reads.items():
+        index = result.columns.index(column) if column in result.columns else 0
+        if column and column not in result.columns:
+            values[item] = None
+        elif len(result.rows) == 1:
+            values[item] = result.rows[0][index]
+        else:
+            values[item] = [row[index] if column or len(row) == 1 else row for row in result.rows]
+    return values
+
+
+def _written(value: Any, body: Body | None, results: list[ResultSet], names: Mapping[str, Any]) -> tuple[bool, Any]:
+    """Whether the value that a write left is known, and the value."""
+    if value != "":
+        return True, plain(expressions.fill(value, names))
+    returned = captured({"it": ""}, [result for result in results if result.affected is not None])
+    if returned["it"] is not None:
+        return True, returned["it"]
+    used = [expression for expression in expressions.used_in(body) if expression.names() - {"i", "n", "next"}]
+    if len(used) == 1:
+        return True, plain(used[0].evaluate(names))
+    return False, None
