@@ -1,0 +1,81 @@
+"""Where a Babelfish differs: the questions that PostgreSQL answers although they come over SQL Server's protocol.
+
+https://babelfishpg.org/docs/. None of its answers says anything about SQL Server's own behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from harness.engines.sqlserver.driver import Refused, ask
+
+if TYPE_CHECKING:
+    import pyodbc
+
+VERSION = "SELECT CAST(SERVERPROPERTY('BabelfishVersion') AS nvarchar(128)), @@VERSION"
+
+WAITS = """
+SELECT a.pid, CAST(pg_blocking_pids(a.pid) AS varchar(1000)), a.wait_event, l.locktype, l.mode
+FROM pg_stat_activity a LEFT JOIN pg_locks l ON l.pid = a.pid AND l.granted = 0
+WHERE a.wait_event_type = 'Lock'
+"""
+
+LOCKS = """
+SELECT l.pid, l.locktype, CAST(l.relation AS varchar(100)), CAST(l.transactionid AS varchar(100)), l.mode, l.granted
+FROM pg_locks l
+"""
+
+CANCEL = "SELECT pg_cancel_backend(CAST(? AS int))"
+TERMINATE = "SELECT pg_terminate_backend(CAST(? AS int))"
+
+STEER = "SELECT set_config('deadlock_timeout', '{timeout}', false)"
+TIMEOUTS = {"low": "100ms", "high": "60s"}
+"""PostgreSQL's victim is the waiter whose ``deadlock_timeout`` passes first."""
+
+# Babelfish refuses these two levels unless told that PostgreSQL's own will do.
+ALLOW = "SELECT set_config('babelfishpg_tsql.isolation_level_{level}', 'pg_isolation', false)"
+ALLOWED = {"repeatable read": "repeatable_read", "serializable": "serializable"}
+
+
+def version(connection: pyodbc.Connection) -> str:
+    """``"4.4.0 (PostgreSQL 16.4)"``, or ``""`` if the server is no Babelfish: SQL Server gives NULL for the property."""
+    try:
+        found, banner = ask(connection, VERSION)[0]
+    except Refused:
+        return ""
+    if not found:
+        return ""
+    postgresql = next((part for part in str(banner).split("\n") if "PostgreSQL" in part), "")
+    return f"{found}{f' ({postgresql.strip()})' if postgresql else ''}"
+
+
+def waits(connection: pyodbc.Connection) -> list[tuple[Any, ...]]:
+    """Rows as SQL Server's views would give them: waiter, holder, kind of wait, resource, mode asked for, mode held."""
+    rows = []
+    for pid, holders, event, resource, mode in ask(connection, WAITS):
+        for holder in str(holders or "").strip("{}").split(","):
+            if holder and int(holder) > 0:
+                rows.append((pid, int(holder), event, resource or "", mode or ""))
+    return rows
+
+
+def lock_table(connection: pyodbc.Connection, pids: Collection[str]) -> list[dict[str, str]]:
+    """``pg_locks`` for these sessions, in the columns of SQL Server's lock table; empty if it is not shown."""
+    try:
+        rows = ask(connection, LOCKS)
+    except Refused:
+        return []
+    wanted = set(pids)
+    return [
+        {
+            "session": str(pid),
+            "type": str(kind),
+            "object": str(relation or transaction or ""),
+            "description": "",
+            "mode": str(mode),
+            "status": "GRANTED" if granted else "WAIT",
+        }
+        for pid, kind, relation, transaction, mode, granted in rows
+        if str(pid) in wanted
+    ]
