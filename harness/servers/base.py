@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,6 +37,10 @@ class Servers(Protocol):
 
     def describe(self, logical: str) -> tuple[str, bool]:
         """Engine and stand-in flag that :meth:`target` would give, without starting anything."""
+        ...
+
+    def prefetch(self, logicals: Iterable[str]) -> None:
+        """Start the servers of several databases side by side. Raises nothing: :meth:`target` does, later."""
         ...
 
     def stop(self) -> None:

