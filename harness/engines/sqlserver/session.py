@@ -76,7 +76,7 @@ class SQLServerSession:
         self._depth = 0  # @@TRANCOUNT as far as we know it
         self._implicit = False  # once IMPLICIT_TRANSACTIONS was touched, any statement may open a transaction
         self._step = 0
-        self._cancelled = 0
+        self._cancelled = -1
 
     def _prepare(self, options: SessionOptions) -> None:
         if self._babelfish:
