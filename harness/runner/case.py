@@ -68,6 +68,7 @@ class _Run:
             drivers = self._drivers(stack, sessions, predicates)
             watch = self._watch(stack, drivers)
             counts: Mapping[str, int] = {}
+            recorder.begin()
             if self.scenario.free_running:
                 free = FreeRun(self.case, list(drivers.values()), recorder)
                 end, text = free.run()

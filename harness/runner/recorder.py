@@ -34,6 +34,10 @@ class Recorder:
         self._sensitive = sensitive
         self._secrets: set[str] = set()
 
+    def begin(self) -> None:
+        """Time counts from here."""
+        self.began = time.perf_counter()
+
     def _next(self) -> tuple[int, float]:
         self._seq += 1
         return self._seq, round(time.perf_counter() - self.began, 6)
