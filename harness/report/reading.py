@@ -154,9 +154,11 @@ def _releaser(history: History, run: StepRun, end: Event) -> Event | None:
         return None  # nobody let go: the server ended the wait
     since = run.blocked[-1].seq
     between = [e for e in history.events if since < e.seq < end.seq and e.kind in ENDINGS]
+    # What a session does on another database lets nobody go on this one.
+    here = [event for event in between if event.database == run.database]
     last_words = []
     for holder in run.blocked[-1].waits_for:
-        theirs = [event for event in between if event.session == holder]
+        theirs = [e for e in here if e.session == holder] or [e for e in between if e.session == holder]
         letting_go = [event for event in theirs if event.ended or event.error]
         if letting_go or theirs:
             last_words.append((letting_go or theirs[-1:])[0])

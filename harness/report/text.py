@@ -168,7 +168,7 @@ def _wait_lines(evidence: Evidence) -> list[RenderableType]:
     picture = telling_picture(evidence.history)
     if picture is None:
         return []
-    lines: list[RenderableType] = [Text(words.picture_title(picture, evidence.history), style="dim")]
+    lines: list[RenderableType] = [Text(words.picture_title(picture), style="dim")]
     closing = set(zip(picture.cycle, picture.cycle[1:] + picture.cycle[:1], strict=True))
     several = len(words.servers(evidence.history)) > 1
     for wait in picture.waits:

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.evidence.model import Anomaly, Deadlock, Detector
 from harness.history import DatabaseRecord, Event, EventKind, History, Wait, WaitPicture
-from harness.report.reading import Look, StepRun, look, sessions
+from harness.report.reading import Look, StepRun, look
 
 # What neither XML nor a terminal may get from a server: an escape sequence in a value would paint the report.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -204,6 +204,6 @@ def deadlock_end(deadlock: Deadlock) -> str:
     return one_line(f"{by}, victim {deadlock.victim}{step}{f' ({deadlock.code})' if deadlock.code else ''}")
 
 
-def picture_title(picture: WaitPicture, history: History) -> str:
+def picture_title(picture: WaitPicture) -> str:
     """When a wait picture was taken, and why."""
-    return one_line(f"at {milliseconds(picture.at)} ms, of {len(sessions(history))} sessions: {picture.reason}")
+    return one_line(f"at {milliseconds(picture.at)} ms: {picture.reason}")

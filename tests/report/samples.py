@@ -95,7 +95,7 @@ class Recorder:
     def end(self, session: str, kind: EventKind = EventKind.ok, *operations: Operation, **more: Any) -> None:
         begun = self._open.pop(session)
         key = (session, begun.database)
-        word = begun.statement.split()[0].upper() if begun.statement else ""
+        word = begun.statement.split()[0].rstrip(";").upper() if begun.statement else ""
         ended = {"COMMIT": TransactionEnd.committed, "ROLLBACK": TransactionEnd.aborted}.get(word)
         if word == "BEGIN":
             self._transaction.add(key)
@@ -666,10 +666,10 @@ def run_of(evidences: list[Evidence]) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     from harness.report.page import report_html
-    from harness.report.timeline import timeline_svg
-    from harness.report.waits import waits_svg
 
     from harness.report.text import timeline_text
+    from harness.report.timeline import timeline_svg
+    from harness.report.waits import waits_svg
 
     folder.mkdir(parents=True, exist_ok=True)
     evidences = []
