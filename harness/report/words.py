@@ -146,19 +146,25 @@ def place(database: DatabaseRecord) -> str:
     return f"{database.logical}@{database.engine}{stand_in}"
 
 
-def where(database: DatabaseRecord) -> str:
-    """The same with product, version and server, and what it stands in for."""
+def where(database: DatabaseRecord, *, stand_in: bool = True) -> str:
+    """The same with product, version and server, and (unless said elsewhere) what it stands in for."""
     alias = f"{database.alias}: " if database.alias != database.logical else ""
     text = f"{alias}{place(database)}, {database.product} {database.version} at {database.server}"
-    return one_line(text + (f" (stand-in for {database.stand_in})" if database.stand_in else ""))
+    return one_line(text + (f" (stand-in for {database.stand_in})" if stand_in and database.stand_in else ""))
 
 
-def levels(history: History) -> str:
-    """The isolation level that was asked for, and what the sessions really had."""
+def observed_levels(history: History) -> dict[str, list[str]]:
+    """The isolation levels that the servers gave, each with the sessions that had it."""
     observed: dict[str, list[str]] = {}
     for session in history.sessions:
         for level in dict.fromkeys(session.observed_levels.values()):
             observed.setdefault(level, []).append(session.name)
+    return observed
+
+
+def levels(history: History) -> str:
+    """The isolation level that was asked for, and what the sessions really had."""
+    observed = observed_levels(history)
     asked = f"asked {history.level}"
     if not observed:
         return f"{asked}, not observed"

@@ -666,7 +666,6 @@ def run_of(evidences: list[Evidence]) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     from harness.report.page import report_html
-
     from harness.report.text import timeline_text
     from harness.report.timeline import timeline_svg
     from harness.report.waits import waits_svg

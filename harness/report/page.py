@@ -1,0 +1,256 @@
+"""The report of a run as one HTML page that opens from disk: no network, no script, light and dark, printable."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.evidence.model import Evidence
+from harness.history import ENDINGS, DeadlockReport, Event, EventKind
+from harness.report import words
+from harness.report.reading import SYMBOL, found, look, sessions, step_runs, telling_picture, victims
+from harness.report.svg import STYLE
+from harness.report.timeline import timeline_svg
+from harness.report.waits import waits_svg
+
+SIGN = {"passed": "✓", "failed": "✗", "error": "!"}
+_SEPARATE = 4  # cases in one cell of the matrix; more are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step as a row of the table of statements."""
+
+    seq: int
+    at: str
+    session: str
+    label: str
+    database: str
+    statement: str
+    outcome: str
+    sign: str
+    effect: str
+    trouble: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Case:
+    """A case as the page shows it; without its evidence only what run.json says of it."""
+
+    number: int
+    id: str
+    file: str
+    status: str
+    summary: str
+    engine: str
+    level: str
+    seconds: float
+    scenario: str
+    title: str = ""
+    evidence: Evidence | None = None
+    found: list[str] = field(default_factory=list)
+    victims: list[str] = field(default_factory=list)
+    where: list[str] = field(default_factory=list)
+    levels: str = ""
+    really: str = ""  # the observed level, where it is not the one asked for
+    anomalies: list[tuple[str, list[str]]] = field(default_factory=list)
+    deadlocks: list[tuple[str, list[str]]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    saw: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    reports: list[DeadlockReport] = field(default_factory=list)
+    locks: list[dict[str, str]] = field(default_factory=list)
+    expectation: str = ""
+    timeline: Markup = field(default_factory=Markup)
+    waits: Markup = field(default_factory=Markup)
+
+    @property
+    def what(self) -> str:
+        """What it found, in the words of the matrix."""
+        if self.status == "error":
+            return "not judged"
+        return ", ".join(self.found) or "nothing found"
+
+    @property
+    def sign(self) -> str:
+        """The verdict's symbol."""
+        return SIGN.get(self.status, "?")
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Scenarios down, engine and level across; each cell holds the cases of both."""
+
+    columns: list[tuple[str, str]]
+    rows: list[tuple[str, list[list[Case]]]]
+
+
+def report_html(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> str:
+    """The page of a run. ``run`` is what run.json holds; a case of it without evidence is listed, not drawn.
+
+    Everything that came from a server or a scenario is escaped by the template.
+    """
+    environment = Environment(
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clean"] = words.clean
+    cases = _cases(run, evidences)
+    statuses = [case.status for case in cases]
+    return environment.get_template("report.html.j2").render(
+        run=run,
+        cases=cases,
+        matrix=_matrix(cases),
+        separate=_SEPARATE,
+        counts={status: statuses.count(status) for status in SIGN},
+        signs=SIGN,
+        places=_places(evidences),
+        hosts=_hosts(run, evidences),
+        picture_style=Markup(STYLE),
+    )
+
+
+def _cases(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[Case]:
+    left = {evidence.history.case: evidence for evidence in evidences}
+    listed: list[Mapping[str, Any]] = list(run.get("cases", []))
+    known = {str(case["id"]) for case in listed}
+    listed += [{"id": case} for case in left if case not in known]
+    return [_case(number, entry, left.get(str(entry["id"]))) for number, entry in enumerate(listed, 1)]
+
+
+def _case(number: int, entry: Mapping[str, Any], evidence: Evidence | None) -> Case:
+    ident = str(entry["id"])
+    if evidence is None:
+        return Case(
+            number=number,
+            id=ident,
+            file=str(entry.get("file", "")),
+            status=str(entry.get("status", "")),
+            summary=str(entry.get("summary", "")),
+            engine=str(entry.get("engine", "")),
+            level=str(entry.get("level", "")),
+            seconds=float(entry.get("seconds") or 0),
+            scenario=ident.split("[", 1)[0],
+        )
+    history, verdict = evidence.history, evidence.verdict
+    picture = telling_picture(history)
+    reports = [*history.reports, *(report for d in verdict.deadlocks for report in d.reports)]
+    return Case(
+        number=number,
+        id=history.case,
+        file=history.file,
+        status=verdict.status.value,
+        summary=verdict.summary,
+        engine=_engine(evidence),
+        level=history.level,
+        seconds=history.seconds,
+        scenario=history.scenario or history.case.split("[", 1)[0],
+        title=history.title,
+        evidence=evidence,
+        found=found(evidence),
+        victims=victims(evidence),
+        where=[words.where(database) for database in history.databases],
+        levels=words.levels(history),
+        really=", ".join(level for level in words.observed_levels(history) if level != history.level),
+        anomalies=[(words.anomaly_title(anomaly), anomaly.proof) for anomaly in verdict.anomalies],
+        deadlocks=[(words.deadlock_title(d), [words.deadlock_end(d), *d.story]) for d in verdict.deadlocks],
+        steps=_steps(evidence),
+        saw=_saw(evidence),
+        reports=[report for i, report in enumerate(reports) if report not in reports[:i]],
+        locks=picture.locks if picture else [],
+        expectation=json.dumps(evidence.expectation, indent=2, ensure_ascii=False, default=str)
+        if evidence.expectation
+        else "",
+        timeline=_picture(timeline_svg(evidence)),
+        waits=_picture(waits_svg(evidence)),
+    )
+
+
+def _picture(svg: str) -> Markup:
+    # The pictures escape what they show; on a page their common style need stand only once.
+    return Markup(re.sub("<style>.*?</style>", "", svg, count=1, flags=re.DOTALL))
+
+
+def _engine(evidence: Evidence) -> str:
+    places = [words.place(database).split("@", 1)[1] for database in evidence.history.databases]
+    return " + ".join(dict.fromkeys(places)) or evidence.history.engine
+
+
+def _steps(evidence: Evidence) -> list[Step]:
+    runs = step_runs(evidence.history)
+    steps = []
+    for event in evidence.history.events:
+        run = runs[event.seq]
+        final = event.kind in ENDINGS or event.kind in (EventKind.skipped, EventKind.notice)
+        if not final and not (event is run.start and run.end is None):
+            continue
+        kind = look(event)
+        steps.append(
+            Step(
+                seq=event.seq,
+                at=words.milliseconds(run.start.at),
+                session=event.session,
+                label=run.label,
+                database=event.database,
+                statement=_whole_statement(run.start),
+                outcome=words.ending(event, run) if event.kind in ENDINGS else kind.value,
+                sign=SYMBOL[kind],
+                effect=words.effect(event),
+                trouble=words.trouble(event, code=False) or event.text,
+                detail=event.error.detail if event.error else "",
+            )
+        )
+    return steps
+
+
+def _whole_statement(event: Event) -> str:
+    bound = f"\n-- with {', '.join(map(words.value, event.parameters))}" if event.parameters else ""
+    return event.statement + bound
+
+
+def _saw(evidence: Evidence) -> dict[str, list[tuple[str, str]]]:
+    """For every session, what its reads gave it."""
+    runs = step_runs(evidence.history)
+    saw: dict[str, list[tuple[str, str]]] = {name: [] for name in sessions(evidence.history)}
+    for event in evidence.history.events:
+        reads = [words.one_line(str(operation)) for operation in event.operations if operation.action == "r"]
+        shown = "  ".join(reads) or ("" if event.operations else words.effect(event))
+        if event.kind in ENDINGS and (reads or shown.startswith("→")):
+            saw[event.session].append((runs[event.seq].label, shown))
+    return {name: what for name, what in saw.items() if what}
+
+
+def _matrix(cases: Sequence[Case]) -> Matrix:
+    columns = sorted({(case.engine, case.level) for case in cases})
+    cells: dict[str, dict[tuple[str, str], list[Case]]] = {}
+    for case in cases:
+        cells.setdefault(case.scenario, {}).setdefault((case.engine, case.level), []).append(case)
+    return Matrix(
+        columns=columns,
+        rows=[(scenario, [row.get(column, []) for column in columns]) for scenario, row in cells.items()],
+    )
+
+
+def _places(evidences: Sequence[Evidence]) -> list[tuple[str, str]]:
+    """Every database that a case ran on, and what it stands in for."""
+    return list(
+        dict.fromkeys(
+            (words.where(database, stand_in=False), database.stand_in)
+            for evidence in evidences
+            for database in evidence.history.databases
+        )
+    )
+
+
+def _hosts(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[str]:
+    told = [str(host) for host in run.get("hosts", [])]
+    return told or list(dict.fromkeys(s.host for e in evidences for s in e.history.sessions if s.host))
