@@ -1,0 +1,226 @@
+"""pytest's door: options, marks, collection of YAML files, one test per case, JUnit properties. Everything else is behind it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import HarnessError, ScenarioError, ServerUnavailable
+from harness.evidence.model import Status
+from harness.report.text import timeline_text
+from harness.scenario.model import Case
+from harness.scenario.written import MARKS
+from harness.servers import MODE_VARIABLE
+from harness.suite import Settings, Suite, new_run_id, parameters_of
+
+SUITE = pytest.StashKey[Suite]()
+FOLDER = "scenarios"
+"""YAML files below a folder of this name are collected; others when they are named on the command line."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The harness's options."""
+    group = parser.getgroup("promptsales-harness", "PromptSales Harness")
+    group.addoption(
+        "--servers",
+        choices=["embedded", "containers", "external"],
+        help=f"where the databases come from (default: ini 'servers', {MODE_VARIABLE}, embedded); "
+        "PROMPTSALES_URL, PROMPTADS_URL, PROMPTCRM_URL, PROMPTCONTENT_URL, CACHE_URL override it one by one",
+    )
+    group.addoption("--results", metavar="DIR", help="where evidence is kept (default: ini 'results', else results/)")
+    group.addoption(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="scenario_parameters",
+        help="a scenario's parameter, e.g. --set n=32; may be given several times",
+    )  # fmt: skip
+    parser.addini("servers", "embedded, containers or external")
+    parser.addini("results", "the folder where evidence is kept", default="results")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the run; in a worker of pytest-xdist, join the controller's."""
+    for mark in MARKS:
+        config.addinivalue_line("markers", f"{mark}: scenarios of this family")
+    joined: dict[str, Any] = getattr(config, "workerinput", {})
+    results = Path(config.getoption("--results") or config.getini("results"))
+    try:
+        settings = Settings(
+            root=config.rootpath,
+            results=results if results.is_absolute() else config.rootpath / results,
+            run_id=joined.get("psh_run") or new_run_id(),
+            owner_pid=joined.get("psh_owner") or os.getpid(),
+            mode=config.getoption("--servers") or config.getini("servers") or None,
+            worker=joined.get("workerid", ""),
+            parameters=parameters_of(config.getoption("scenario_parameters")),
+        )
+        config.stash[SUITE] = Suite(settings)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist which run it belongs to."""
+    settings = node.config.stash[SUITE].settings
+    node.workerinput["psh_run"] = settings.run_id
+    node.workerinput["psh_owner"] = settings.owner_pid
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Where the databases come from, and where evidence goes."""
+    suite = config.stash[SUITE]
+    return f"promptsales-harness: servers={suite.mode}, evidence in {_short(suite.store.folder, config)}"
+
+
+def _short(path: Path, config: pytest.Config) -> str:
+    return os.path.relpath(path, config.invocation_params.dir)
+
+
+# -- collection
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
+    """Collect scenario files."""
+    if file_path.suffix not in (".yaml", ".yml"):
+        return None
+    named = any(Path(argument.split("::")[0]).resolve() == file_path for argument in parent.config.args)
+    root = parent.config.rootpath
+    below = file_path.relative_to(root).parts[:-1] if file_path.is_relative_to(root) else ()
+    if named or FOLDER in below:
+        made: ScenarioFile = ScenarioFile.from_parent(parent, path=file_path)
+        return made
+    return None
+
+
+class ScenarioFile(pytest.File):
+    """A scenario file; its items are its cases."""
+
+    def collect(self) -> Iterator[CaseItem]:
+        """One item per case. A wrong file is one collection error: its lines say where."""
+        try:
+            for case in self.config.stash[SUITE].cases(self.path):
+                yield CaseItem.from_parent(self, name=case.id, case=case)
+        except HarnessError as error:
+            raise self.CollectError(str(error)) from None
+
+
+class CaseFailed(Exception):  # noqa: N818 - it is a failure, not an error
+    """The verdict is not what was expected; the text is what a person reads."""
+
+
+class CaseItem(pytest.Item):
+    """One case as a test."""
+
+    def __init__(self, *, case: Case, **more: Any) -> None:
+        super().__init__(**more)
+        self.case = case
+        for mark in case.scenario.marks:
+            self.add_marker(getattr(pytest.mark, mark))
+
+    def runtest(self) -> None:
+        """Run, judge, keep; fail with a text that needs no traceback."""
+        if self.case.reason:
+            pytest.skip(self.case.reason)
+        try:
+            result = self.config.stash[SUITE].run(self.case)
+        except ServerUnavailable as error:
+            pytest.skip(str(error))
+        self.user_properties.append(("evidence", _short(result.path, self.config)))
+        verdict = result.evidence.verdict
+        self.user_properties.append(("verdict", verdict.summary))
+        if verdict.status is not Status.passed:
+            expected = "\n".join(f"  {line}" for line in verdict.expected)
+            happened = "\n".join(f"  {line}" for line in verdict.mismatches)
+            raise CaseFailed(
+                f"{self.case.scenario.title}\n\nexpected:\n{expected}\n\nwhat happened instead:\n{happened}\n\n"
+                f"{timeline_text(result.evidence)}\n\nevidence: {_short(result.path, self.config)}"
+            )
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Our own errors without a traceback; anything else is a defect of the harness and shows it all."""
+        if isinstance(excinfo.value, CaseFailed | HarnessError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Where it comes from."""
+        return self.path, 0, self.name
+
+
+# -- the run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Before the first test: start the servers that the collected ones need, side by side."""
+    if session.config.option.collectonly:
+        return
+    wanted = [item.case for item in session.items if isinstance(item, CaseItem)]
+    if wanted:
+        session.config.stash[SUITE].prefetch(wanted)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker puts its own databases away."""
+    suite = session.config.stash[SUITE]
+    if not suite.owner:
+        suite.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say where the evidence is; gather it, and end the servers."""
+    suite = config.stash[SUITE]
+    try:
+        page = suite.finish({"arguments": list(config.invocation_params.args)})
+    except HarnessError as error:
+        terminalreporter.write_line(f"promptsales-harness: {error}", red=True)
+        return
+    if page is not None:
+        terminalreporter.write_line(f"evidence: {_short(page.parent, config)}  report: {_short(page, config)}")
+    for line in suite.databases.swept:
+        terminalreporter.write_line(f"promptsales-harness: dropped what a run that died had left: {line}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Whatever happened before: nothing stays behind."""
+    suite = config.stash.get(SUITE, None)
+    if suite is not None:
+        suite.close()
+        if suite.owner:
+            suite.servers.stop()
+
+
+# -- fixtures
+
+
+@pytest.fixture(scope="session")
+def suite(request: pytest.FixtureRequest) -> Suite:
+    """The run: its servers, its throw-away databases, its results."""
+    return request.config.stash[SUITE]
+
+
+@pytest.fixture
+def run_scenario(suite: Suite, record_property: Any) -> Any:
+    """A function: run every case of a scenario file, give their evidence.
+
+    Raises HarnessError as ``Suite.run`` does; a case that cannot be run here is left out.
+    """
+
+    def run(file: str | Path, **parameters: object) -> list[Any]:
+        from harness.scenario.cases import cases
+        from harness.scenario.load import load
+
+        scenario = load(Path(file), {name: str(value) for name, value in parameters.items()})
+        results = [suite.run(case) for case in cases(scenario, suite.servers.describe) if not case.reason]
+        for result in results:
+            record_property("evidence", str(result.path))
+        return [result.evidence for result in results]
+
+    return run
+
+
+__all__ = ["CaseFailed", "CaseItem", "ScenarioError", "ScenarioFile"]

