@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from rich.cells import cell_len, set_cell_size
 
 from harness.evidence.model import Evidence
-from harness.history import Event, History, TransactionEnd
+from harness.history import History, TransactionEnd
 from harness.report import words
 from harness.report.reading import (
     SYMBOL,
@@ -195,7 +195,7 @@ def _cell(row: Row, width: int, marks: list[str], how: TransactionEnd | None, se
     run = row.run
     assert run is not None
     event = row.last
-    shown = look(event, run)
+    shown = look(event)
     head = f"{SYMBOL[shown]} {words.one_line(run.label)}"
     if several and row.part in (Part.whole, Part.opening):
         head += f" @{run.database}"
@@ -214,14 +214,18 @@ def _cell(row: Row, width: int, marks: list[str], how: TransactionEnd | None, se
     if row.part is Part.closing:
         more(words.ending(event, run, _is_victim(marks)), STYLE[shown], 2)
     elif row.part is not Part.blocks:
-        statement = words.statement(run.start)
-        if cell_len(head) + 2 + cell_len(statement) <= room:
+        statement = words.asked(run)
+        if statement and cell_len(head) + 2 + cell_len(statement) <= room:
             head += f"  {statement}"
         else:
             more(statement, "", 3)
     if shown is Look.waiting:
         more(words.waits_for(event.waits_for), STYLE[shown], 2)
-    more(_given(event, row.part), STYLE[shown] if shown is not Look.ok else "cyan", 3)
+    more(
+        words.given(event, run, code=row.part is not Part.closing), STYLE[shown] if shown is not Look.ok else "cyan", 3
+    )
+    for notice in row.notices:
+        more(notice, "dim", 2)
     if how and not (row.part is Part.whole and _says_so(run, how)):
         more(how.value, "dim", 1)
     return [(f"{cut(head, room)} {label}".rstrip(), STYLE[shown]), *said]
@@ -235,11 +239,6 @@ def _says_so(run: StepRun, how: TransactionEnd) -> bool:
 
 def _is_victim(marks: list[str]) -> bool:
     return any(mark.startswith("D") for mark in marks)
-
-
-def _given(event: Event, part: Part) -> str:
-    # The code stands in the ending's head already.
-    return words.trouble(event, code=part is not Part.closing) or words.effect(event)
 
 
 # --- one line per event ------------------------------------------------------------------------------------
@@ -258,7 +257,7 @@ def _list(evidence: Evidence, width: int) -> Iterator[Line]:
             yield _cycle_line(row, width)
             continue
         assert row.run is not None
-        shown = look(row.last, row.run)
+        shown = look(row.last)
         label = "".join(f" [{mark}]" for mark in marks_of(row, marks))
         text = cut(
             _sentence(row, row.run, _is_victim(marks_of(row, marks))),
@@ -283,7 +282,8 @@ def _sentence(row: Row, run: StepRun, victim: bool) -> str:
         said.append(words.ending(event, run, victim))
     if look(event) is Look.waiting:
         said.append(words.waits_for(event.waits_for))
-    said.append(_given(event, row.part))
+    # The code stands in the ending's head already.
+    said.append(words.given(event, run, code=row.part is not Part.closing))
     if row.part is not Part.closing:
-        said.append(words.statement(run.start))
+        said.append(words.asked(run))
     return "  ".join(part for part in said if part)

@@ -133,11 +133,13 @@ class Cards:
             more(words.ending(event, run, is_victim(marks)), f"f-{ink} small bold", 2)
         elif row.part is not Part.blocks:
             soft = "soft" if shown in (Look.ok, Look.running, Look.waiting) else ink
-            more(words.statement(run.start), f"f-{soft} mono", 3)
+            more(words.asked(run), f"f-{soft} mono", 3)
         if shown is Look.waiting:
             more(words.waits_for(event.waits_for), f"f-{ink} small bold", 2)
-        trouble = words.trouble(event, code=row.part is not Part.closing)
-        more(trouble or words.effect(event), f"f-{ink} mono" + ("" if trouble else " bold"), 4)
+        bold = "" if words.trouble(event) else " bold"
+        more(words.given(event, run, code=row.part is not Part.closing), f"f-{ink} mono{bold}", 4)
+        for notice in row.notices:
+            more(notice, f"f-{'soft' if ink == 'ink' else ink} mono", 2)
         return said
 
     def height(self, row: Row, marks: list[str], how: TransactionEnd | None) -> float:
@@ -249,9 +251,9 @@ class Dots:
         said = [words.ending(event, run, is_victim(marks))] if row.part is Part.closing else []
         if look(event) is Look.waiting:
             said.append(words.waits_for(event.waits_for))
-        said.append(words.trouble(event, code=row.part is not Part.closing) or words.effect(event))
+        said.append(words.given(event, run, code=row.part is not Part.closing))
         if row.part is not Part.closing:
-            said.append(words.statement(run.start))
+            said.append(words.asked(run))
         if how is TransactionEnd.aborted:
             said.append("(aborted)")
         return "  ".join(part for part in said if part)

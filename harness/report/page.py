@@ -59,6 +59,7 @@ class Case:
     victims: list[str] = field(default_factory=list)
     where: list[str] = field(default_factory=list)
     levels: str = ""
+    tag: str = ""  # what tells it from the other cases of its cell
     really: str = ""  # the observed level, where it is not the one asked for
     anomalies: list[tuple[str, list[str]]] = field(default_factory=list)
     deadlocks: list[tuple[str, list[str]]] = field(default_factory=list)
@@ -115,8 +116,15 @@ def report_html(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> str:
         signs=SIGN,
         places=_places(evidences),
         hosts=_hosts(run, evidences),
+        headline=_headline(run, len(cases)),
         picture_style=Markup(STYLE),
     )
+
+
+def _headline(run: Mapping[str, Any], cases: int) -> str:
+    seconds = f"{float(run['seconds']):.1f} s" if run.get("seconds") else ""
+    facts = [str(run.get("started") or ""), seconds, f"{cases} case{'' if cases == 1 else 's'}"]
+    return ", ".join(fact for fact in facts if fact)
 
 
 def _cases(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[Case]:
@@ -140,6 +148,7 @@ def _case(number: int, entry: Mapping[str, Any], evidence: Evidence | None) -> C
             level=str(entry.get("level", "")),
             seconds=float(entry.get("seconds") or 0),
             scenario=ident.split("[", 1)[0],
+            found=[str(name) for name in entry.get("found", [])],
         )
     history, verdict = evidence.history, evidence.verdict
     picture = telling_picture(history)
@@ -158,9 +167,10 @@ def _case(number: int, entry: Mapping[str, Any], evidence: Evidence | None) -> C
         evidence=evidence,
         found=found(evidence),
         victims=victims(evidence),
-        where=[words.where(database) for database in history.databases],
+        where=words.places(history),
+        tag=_tag(evidence),
         levels=words.levels(history),
-        really=", ".join(level for level in words.observed_levels(history) if level != history.level),
+        really=", ".join(words.other_levels(history)),
         anomalies=[(words.anomaly_title(anomaly), anomaly.proof) for anomaly in verdict.anomalies],
         deadlocks=[(words.deadlock_title(d), [words.deadlock_end(d), *d.story]) for d in verdict.deadlocks],
         steps=_steps(evidence),
@@ -185,6 +195,12 @@ def _engine(evidence: Evidence) -> str:
     return " + ".join(dict.fromkeys(places)) or evidence.history.engine
 
 
+def _tag(evidence: Evidence) -> str:
+    history = evidence.history
+    named = "" if history.schedule in ("", "default", "explicit") else f", {history.schedule}"
+    return " and ".join(dict.fromkeys(database.logical for database in history.databases)) + named
+
+
 def _steps(evidence: Evidence) -> list[Step]:
     runs = step_runs(evidence.history)
     steps = []
@@ -204,7 +220,7 @@ def _steps(evidence: Evidence) -> list[Step]:
                 statement=_whole_statement(run.start),
                 outcome=words.ending(event, run) if event.kind in ENDINGS else kind.value,
                 sign=SYMBOL[kind],
-                effect=words.effect(event),
+                effect="" if words.trouble(event) else words.given(event, run),
                 trouble=words.trouble(event, code=False) or event.text,
                 detail=event.error.detail if event.error else "",
             )
@@ -244,7 +260,7 @@ def _places(evidences: Sequence[Evidence]) -> list[tuple[str, str]]:
     """Every database that a case ran on, and what it stands in for."""
     return list(
         dict.fromkeys(
-            (words.where(database, stand_in=False), database.stand_in)
+            (words.where(database, stand_in=False), words.stands_for(database))
             for evidence in evidences
             for database in evidence.history.databases
         )

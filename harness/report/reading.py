@@ -50,6 +50,10 @@ SYMBOL = {
 }
 
 
+_TOGETHER = 0.005
+"""Seconds within which the controller may hear of two ends in the wrong order."""
+
+
 @dataclass(slots=True)
 class StepRun:
     """One step, run once: its events, and the event of another session that let it go on."""
@@ -105,6 +109,13 @@ class Row:
         """The event that says how the row ends."""
         return self.events[-1]
 
+    @property
+    def notices(self) -> list[str]:
+        """What the server remarked about the step; nothing for a row that is a notice itself."""
+        if self.part is Part.note:
+            return []
+        return [event.text for event in self.events if event.kind is EventKind.notice]
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -126,9 +137,9 @@ def sessions(history: History) -> list[str]:
 def step_runs(history: History) -> dict[int, StepRun]:
     """For the seq of every event, the step run it belongs to."""
     found: dict[int, StepRun] = {}
-    running: dict[tuple[str, str, int], StepRun] = {}
+    running: dict[tuple[str, str], StepRun] = {}
     for event in history.events:
-        key = (event.session, event.step, event.attempt)
+        key = (event.session, event.step)  # only beginning and end say which attempt it is
         run = running.get(key)
         if event.kind is EventKind.start or run is None:
             run = StepRun(event.session, event.step, event.database, event.attempt, event)
@@ -153,15 +164,20 @@ def _releaser(history: History, run: StepRun, end: Event) -> Event | None:
     if end.error and end.error.kind in (ErrorKind.deadlock, ErrorKind.lock_timeout, ErrorKind.cancelled):
         return None  # nobody let go: the server ended the wait
     since = run.blocked[-1].seq
-    between = [e for e in history.events if since < e.seq < end.seq and e.kind in ENDINGS]
-    # What a session does on another database lets nobody go on this one.
-    here = [event for event in between if event.database == run.database]
+    endings = [event for event in history.events if event.kind in ENDINGS and event.seq > since]
     last_words = []
     for holder in run.blocked[-1].waits_for:
-        theirs = [e for e in here if e.session == holder] or [e for e in between if e.session == holder]
+        theirs = [event for event in endings if event.session == holder]
+        # What a session does on another database lets nobody go on this one.
+        theirs = [event for event in theirs if event.database == run.database] or theirs
         letting_go = [event for event in theirs if event.ended or event.error]
-        if letting_go or theirs:
-            last_words.append((letting_go or theirs[-1:])[0])
+        before = [event for event in letting_go if event.seq < end.seq]
+        if before:
+            last_words.append(before[0])
+        elif letting_go and letting_go[0].at - end.at < _TOGETHER:
+            last_words.append(letting_go[0])  # two answers raced to the controller, the later one is the cause
+        else:
+            last_words += [event for event in theirs if event.seq < end.seq][-1:]
     return max(last_words, key=lambda event: event.seq, default=None)
 
 
@@ -183,16 +199,18 @@ def _event_rows(events: list[Event], runs: dict[int, StepRun]) -> Iterator[Row]:
     while place < len(events):
         event = events[place]
         run = runs[event.seq]
-        following = events[place + 1] if place + 1 < len(events) else None
         shown: tuple[Event, ...] = (event,)
         if event.kind is EventKind.start:
             part = Part.opening
-            # A new event may carry the step's name again without being the step's: ask the run, not the name.
-            if following and runs[following.seq] is run:
-                if following.kind in ENDINGS:
-                    part, shown = Part.whole, (event, following)
-                elif following.kind is EventKind.blocked:
-                    shown = (event, following)
+            following = _notices_and_one(events, place + 1, runs, run)
+            if following and following[-1].kind in ENDINGS:
+                part, shown = Part.whole, (event, *following)
+            elif following and following[-1].kind is EventKind.blocked:
+                shown = (event, *following)
+        elif event.kind is EventKind.notice and (following := _notices_and_one(events, place + 1, runs, run)):
+            # What the server remarks about a step comes just before the step's end.
+            shown = (event, *following)
+            part = Part.closing if following[-1].kind in ENDINGS else Part.note
         elif event.kind is EventKind.blocked:
             part = Part.blocks
         elif event.kind in ENDINGS:
@@ -203,7 +221,18 @@ def _event_rows(events: list[Event], runs: dict[int, StepRun]) -> Iterator[Row]:
         place += len(shown)
 
 
-def look(event: Event, run: StepRun | None = None) -> Look:
+def _notices_and_one(events: list[Event], place: int, runs: dict[int, StepRun], run: StepRun) -> tuple[Event, ...]:
+    """The events of ``run`` from ``place`` on, its notices and the next one; empty if another run's come between."""
+    for end in range(place, len(events)):
+        # A new event may carry the step's name again without being the step's: ask the run, not the name.
+        if runs[events[end].seq] is not run:
+            return ()
+        if events[end].kind is not EventKind.notice:
+            return tuple(events[place : end + 1])
+    return ()
+
+
+def look(event: Event) -> Look:
     """How an event is to be shown."""
     if event.kind is EventKind.error:
         return Look.victim if event.error and event.error.kind is ErrorKind.deadlock else Look.error

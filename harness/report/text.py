@@ -65,22 +65,28 @@ def case_renderable(evidence: Evidence) -> RenderableType:
 def run_renderable(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> RenderableType:
     """A run for ``console.print``: what ran where, and a row per case."""
     by_case = {evidence.history.case: evidence for evidence in evidences}
-    cases: list[dict[str, Any]] = list(run.get("cases", []))
+    cases: list[Mapping[str, Any]] = list(run.get("cases", []))
+    listed = {case["id"] for case in cases}
+    # A run that was cut off has no list of its cases; what it left behind counts all the same.
+    cases += [
+        {"id": name, "status": one.verdict.status.value, "seconds": one.history.seconds}
+        for name, one in by_case.items()
+        if name not in listed
+    ]
     table = Table(box=box.SIMPLE, pad_edge=False, header_style="bold")
     for name, options in _COLUMNS.items():
         table.add_column(name, **options)
     for case in cases:
-        evidence = by_case.get(case["id"])
+        evidence = by_case.get(str(case["id"]))
         text, style = VERDICT.get(str(case["status"]), (str(case["status"]), ""))
-        phenomena = ", ".join(found(evidence)) if evidence else ""
-        struck = ", ".join(victims(evidence)) if evidence else ""
-        seconds = f"{float(case.get('seconds') or 0):.2f}"
+        phenomena = found(evidence) if evidence else list(case.get("found", []))
+        struck = victims(evidence) if evidence else [str(case.get("victim", ""))]
         table.add_row(
             Text(words.one_line(str(case["id"]))),
             Text(text, style=style),
-            Text(words.one_line(phenomena) or "–"),
-            Text(words.one_line(struck) or "–"),
-            seconds,
+            Text(words.one_line(", ".join(phenomena)) or "–"),
+            Text(words.one_line(", ".join(struck)) or "–"),
+            f"{float(case.get('seconds') or 0):.2f}",
         )
     return Group(Text(_run_head(run), style="bold"), *_run_facts(run, evidences), table, _counts(cases))
 
@@ -95,9 +101,9 @@ _COLUMNS: dict[str, dict[str, Any]] = {
 
 
 def _run_head(run: Mapping[str, Any]) -> str:
-    return words.one_line(
-        f"Run {run.get('run', '?')}, {run.get('started', '')}, {float(run.get('seconds') or 0):.1f} s"
-    )
+    seconds = f"{float(run['seconds']):.1f} s" if run.get("seconds") else ""
+    facts = [f"Run {run.get('run', '?')}", str(run.get("started") or ""), seconds]
+    return words.one_line(", ".join(fact for fact in facts if fact))
 
 
 def _run_facts(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[Text]:
@@ -115,7 +121,7 @@ def _run_facts(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[Te
 
 def _counts(cases: Sequence[Mapping[str, Any]]) -> Text:
     statuses = [str(case["status"]) for case in cases]
-    text = Text(f"{len(cases)} cases: ")
+    text = Text(f"{len(cases)} case{'' if len(cases) == 1 else 's'}: ")
     for i, (status, (_, style)) in enumerate(VERDICT.items()):
         number = statuses.count(status)
         text.append(", " if i else "").append(f"{number} {status}", style=style if number else "dim")
@@ -127,8 +133,8 @@ def _facts(evidence: Evidence) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for i, database in enumerate(history.databases):
-        grid.add_row("where" if i == 0 else "", Text(words.where(database)))
+    for i, text in enumerate(words.places(history)):
+        grid.add_row("where" if i == 0 else "", Text(words.one_line(text)))
     hosts = dict.fromkeys(session.host for session in history.sessions if session.host)
     if len(hosts) > 1:
         grid.add_row("hosts", Text(", ".join(f"{s.name} on {s.host}" for s in history.sessions)))
@@ -158,9 +164,9 @@ class _Timeline:
             yield Text.assemble(*line, no_wrap=True, overflow="crop")
 
 
-def wait_text(wait: Wait, server: str = "") -> str:
-    """An edge of the wait-for graph: ``T1 ──waits for──▶ T2 (ShareLock on transaction 742, sales)``."""
-    where = f"{words.resource(wait)}, {wait.database}" + (f" at {server}" if server else "")
+def wait_text(wait: Wait, database: str) -> str:
+    """An edge of the wait-for graph: ``T1 ──waits for──▶ T2 (ShareLock on transaction 742, promptsales)``."""
+    where = f"{words.resource(wait)}, {database}"
     return words.one_line(f"{words.who(wait.waiter)} ──waits for──▶ {words.who(wait.holder)} ({where})")
 
 
@@ -173,8 +179,10 @@ def _wait_lines(evidence: Evidence) -> list[RenderableType]:
     several = len(words.servers(evidence.history)) > 1
     for wait in picture.waits:
         style = "bold red" if (wait.waiter, wait.holder) in closing else ""
-        server = words.server_of(evidence.history, wait.database) if several else ""
-        lines.append(Padding(Text(wait_text(wait, server), style=style), (0, 0, 0, 2)))
+        database = words.logical_of(evidence.history, wait.database)
+        if several:
+            database += f" at {words.server_of(evidence.history, wait.database)}"
+        lines.append(Padding(Text(wait_text(wait, database), style=style), (0, 0, 0, 2)))
     if picture.cycle:
         text = f"cycle: {words.cycle(picture.cycle)}"
         if len(picture.servers) > 1:
@@ -196,7 +204,7 @@ def _verdict(evidence: Evidence) -> RenderableType:
     lines.append(Text(words.one_line("found: " + (", ".join(names) or "nothing"))))
     if verdict.expected:
         lines.append(Text(words.one_line("expected: " + "; ".join(verdict.expected))))
-    for mismatch in verdict.mismatches:
+    for mismatch in verdict.mismatches if verdict.mismatches != [verdict.summary] else []:
         lines.append(Padding(Text("✗ " + words.one_line(mismatch), style="red"), (0, 0, 0, 2)))
     return Group(*lines)
 

@@ -101,7 +101,7 @@ class _Timeline:
         for run in waiting:
             self._release_arrow(run, by_seq)
         bottom = self._proofs(bottom + 14)
-        bottom = self._key(bottom + 10, {look(place.row.last) for place in placed if place.row.run}, bool(waiting))
+        bottom = self._key(bottom + 10, {look(place.row.last) for place in placed if place.row.run}, waiting)
         return canvas.render(self._width, bottom + 12)
 
     def _place(self, top: float) -> tuple[list[_Placed], float]:
@@ -203,8 +203,9 @@ class _Timeline:
         elif giver.row.session != run.session:
             middle += 0 if abs(start - middle) < 12 else (-3 if start < middle else 3)
         y = giver.top + min(giver.height / 2, 18)
+        there = taker.top if giver.top < taker.top else taker.bottom
         self._canvas.path(
-            f"M{start:.1f} {y:.1f} H{middle:.1f} V{taker.top:.1f}",
+            f"M{start:.1f} {y:.1f} H{middle:.1f} V{there:.1f}",
             "s-teal",
             stroke_width=1.8,
             stroke_linejoin="round",
@@ -237,7 +238,7 @@ class _Timeline:
             top += 6
         return top
 
-    def _key(self, top: float, shown: set[Look], waiting: bool) -> float:
+    def _key(self, top: float, shown: set[Look], waiting: list[StepRun]) -> float:
         """What the signs mean: only those that this drawing has."""
         canvas = self._canvas
         canvas.path(f"M{_MARGIN} {top:.1f} H{self._width - _MARGIN:.1f}", "s-faint")
@@ -267,6 +268,7 @@ class _Timeline:
                 f"M{at:.1f} {y - 4:.1f} h30", "s-amber-edge", stroke_width=1.8, stroke_dasharray="5 3",
                 marker_end=canvas.arrow("amber-edge"),
             )  # fmt: skip
+        if any(run.released_by for run in waiting):
             at = item("let it go on", 30)
             canvas.path(f"M{at:.1f} {y - 4:.1f} h30", "s-teal", stroke_width=1.8, marker_end=canvas.arrow("teal"))
         for how, said in ((TransactionEnd.committed, "transaction"), (TransactionEnd.aborted, "aborted transaction")):

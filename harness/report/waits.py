@@ -86,7 +86,8 @@ class _Graph:
     def draw(self) -> str:
         top = self._head()
         # Two sessions lie beside each other: their ring is as flat as their arrows bow.
-        tall = 150.0 if len(self._nodes) <= 2 else self._radius + (58 if self._labelled else 34)
+        room = 26 + 14 * max(len(self._label_lines(wait)) for wait in self._picture.waits) if self._labelled else 34
+        tall = 75.0 + room if len(self._nodes) <= 2 else self._radius + room
         self._x, self._y = self._width / 2, top + tall + 12
         if len(self._nodes) <= 2 and len(self._picture.waits) == 1:
             tall = 40.0  # no arrow bows downward
@@ -156,7 +157,7 @@ class _Graph:
             mx, my = mx + 17 * out_x, my + 17 * out_y
         canvas.text(mx, my + 4, str(number), "f-ink bold small", text_anchor="middle")
         if self._labelled:
-            self._label(wait, mx, my, out_x, out_y, colour)
+            self._label(wait, mx, my, out_x, out_y)
         canvas.end()
 
     def _border(self, name: str, toward_x: float, toward_y: float, room: float) -> tuple[float, float]:
@@ -167,12 +168,18 @@ class _Graph:
         scale = min(half_x / abs(dx) if dx else math.inf, half_y / abs(dy) if dy else math.inf, 1.0)
         return x + dx * scale, y + dy * scale
 
-    def _label(self, wait: Wait, x: float, y: float, out_x: float, out_y: float, colour: str) -> None:
+    def _label_lines(self, wait: Wait) -> list[tuple[str, str]]:
         lines = [(wait.asked, "f-ink bold small")] if wait.asked else []
         lines += [(part, "f-ink small") for part in fold(words.clean(wait.resource), 24, 3)]
         if len(self._servers) > 1:
             server = words.server_of(self._evidence.history, wait.database)
-            lines.append((f"@{wait.database}, {server}", f"f-{colour} bold small"))
+            colour = SERVERS[self._servers.index(server) % len(SERVERS)]
+            lines.append((words.logical_of(self._evidence.history, wait.database), f"f-{colour} bold small"))
+            lines.append((server, f"f-{colour} small"))
+        return lines
+
+    def _label(self, wait: Wait, x: float, y: float, out_x: float, out_y: float) -> None:
+        lines = self._label_lines(wait)
         anchor = "start" if out_x > 0.35 else "end" if out_x < -0.35 else "middle"
         x += out_x * 16
         tall = 14 * len(lines)
@@ -222,7 +229,7 @@ class _Graph:
             self._canvas.text(x + 18, y, str(i + 1), "f-soft small bold", text_anchor="end")
             said = f"{words.who(wait.waiter)} waits for {words.who(wait.holder)}: {words.resource(wait)}"
             if len(self._servers) > 1:
-                said += f" @{wait.database}"
+                said += f", {words.logical_of(self._evidence.history, wait.database)}"
             closing = (wait.waiter, wait.holder) in self._closing
             self._canvas.text(x + 26, y, fit(said, column - 34, 11), f"f-ink small{' bold' if closing else ''}")
         bottom = top + _ROW * deep

@@ -86,6 +86,18 @@ def effect(event: Event) -> str:
     return "→ " + ", ".join(shown) + more
 
 
+def given(event: Event, run: StepRun, *, code: bool = True) -> str:
+    """What an ending says beside its statement: why it is not ok, else its effect; nothing if that is BEGIN for BEGIN."""
+    said = trouble(event, code=code) or effect(event)
+    return "" if said.casefold() == one_line(run.start.statement).rstrip(";").casefold() else said
+
+
+def asked(run: StepRun) -> str:
+    """The step's statement; nothing if the step is called what its statement says."""
+    said = statement(run.start)
+    return "" if said.casefold() == run.label.casefold() else said
+
+
 def trouble(event: Event, *, code: bool = True) -> str:
     """Why an ending is not ok, in a few words: ``40P01 deadlock detected``; empty if it is."""
     if event.kind is EventKind.timeout:
@@ -140,6 +152,14 @@ def cycle(names: list[str]) -> str:
     return " → ".join([*names, *names[:1]])
 
 
+PRODUCTS = {"postgresql": "PostgreSQL", "sqlserver": "SQL Server", "mongodb": "MongoDB", "redis": "Redis"}
+
+
+def stands_for(database: DatabaseRecord) -> str:
+    """The product that a stand-in stands in for, by its own name; empty for the real thing."""
+    return PRODUCTS.get(database.stand_in, database.stand_in)
+
+
 def place(database: DatabaseRecord) -> str:
     """A database and the engine it really is: ``promptads@postgresql-standin``."""
     stand_in = "-standin" if database.stand_in and not database.engine.endswith("-standin") else ""
@@ -148,29 +168,53 @@ def place(database: DatabaseRecord) -> str:
 
 def where(database: DatabaseRecord, *, stand_in: bool = True) -> str:
     """The same with product, version and server, and (unless said elsewhere) what it stands in for."""
-    alias = f"{database.alias}: " if database.alias != database.logical else ""
-    text = f"{alias}{place(database)}, {database.product} {database.version} at {database.server}"
-    return one_line(text + (f" (stand-in for {database.stand_in})" if stand_in and database.stand_in else ""))
+    text = f"{place(database)}, {database.product} {database.version} at {database.server}"
+    if stand_in and database.stand_in:
+        text += f" (stand-in for {stands_for(database)})"
+    return one_line(text)
 
 
-def observed_levels(history: History) -> dict[str, list[str]]:
-    """The isolation levels that the servers gave, each with the sessions that had it."""
+def places(history: History) -> list[str]:
+    """Where a case ran, a line per database; each under the name that the scenario uses if there are several."""
+    if len(history.databases) == 1:
+        return [where(history.databases[0])]
+    return [f"{database.alias}: {where(database)}" for database in history.databases]
+
+
+def logical_of(history: History, alias: str) -> str:
+    """The logical database that an alias means in this case: ``promptsales``."""
+    return next((d.logical for d in history.databases if d.alias == alias), alias)
+
+
+def observed_levels(history: History, alias: str) -> dict[str, list[str]]:
+    """The isolation levels that a database's server really gave, each with the sessions that had it."""
     observed: dict[str, list[str]] = {}
     for session in history.sessions:
-        for level in dict.fromkeys(session.observed_levels.values()):
-            observed.setdefault(level, []).append(session.name)
+        if alias in session.observed_levels:
+            observed.setdefault(session.observed_levels[alias], []).append(session.name)
     return observed
 
 
+def other_levels(history: History) -> list[str]:
+    """Levels that sessions had on the case's first database without being asked for."""
+    first = history.databases[0].alias if history.databases else ""
+    return [level for level in observed_levels(history, first) if level != history.level]
+
+
 def levels(history: History) -> str:
-    """The isolation level that was asked for, and what the sessions really had."""
-    observed = observed_levels(history)
-    asked = f"asked {history.level}"
-    if not observed:
-        return f"{asked}, not observed"
-    if list(observed) == [history.level]:
-        return f"{asked}, observed on every session"
-    return asked + ", observed " + "; ".join(f"{level} ({', '.join(on)})" for level, on in observed.items())
+    """The isolation level that was asked for, and what the sessions really had, on each database."""
+    said = []
+    for i, database in enumerate(history.databases):
+        observed = observed_levels(history, database.alias)
+        if i == 0 and list(observed) == [history.level]:
+            text = "observed on every session"
+        else:
+            text = "; ".join(f"{level} ({', '.join(on)})" for level, on in observed.items())
+            text = f"observed {text}" if observed else "not observed"
+        said.append(f"{database.alias}: {text}" if i else f"asked {history.level}, {text}")
+        if i and list(observed) == [history.level]:
+            said.pop()  # the same as the first one's
+    return "; ".join(said) or f"asked {history.level}, not observed"
 
 
 def server_of(history: History, alias: str) -> str:
@@ -193,8 +237,9 @@ def anomaly_title(anomaly: Anomaly) -> str:
 
 
 def deadlock_title(deadlock: Deadlock) -> str:
-    """``deadlock: T1 → T2 → T1`` with the word that it was hidden."""
-    return ("deadlock: " if deadlock.seen_by_server else "hidden deadlock: ") + cycle(deadlock.cycle)
+    """``deadlock: T1 → T2 → T1``, or ``hidden deadlock: …``."""
+    kind = "deadlock" if deadlock.seen_by_server else "hidden deadlock"
+    return f"{kind}: {cycle(deadlock.cycle)}" if deadlock.cycle else f"{kind}, its cycle not seen"
 
 
 def deadlock_end(deadlock: Deadlock) -> str:

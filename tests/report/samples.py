@@ -45,7 +45,7 @@ def stand_in(logical: str, alias: str, port: int) -> DatabaseRecord:
             "alias": alias,
             "logical": logical,
             "server": f"localhost:{port}",
-            "stand_in": "SQL Server",
+            "stand_in": "sqlserver",
             "name": f"psh_k3x9_{alias}",
         }
     )
@@ -609,7 +609,7 @@ def many_steps(sessions: int = 6, rounds: int = 6) -> Evidence:
         rec.start(names[0], f"S1.save{number}", '{"update": "images"}')
         rec.end(names[0], EventKind.conflict, text="112 WriteConflict", wait=0.002)
     database = stand_in("promptcontent", "content", 27017).model_copy(
-        update={"engine": "mongodb", "product": "SecantusDB", "version": "0.7.0b3", "stand_in": "MongoDB"}
+        update={"engine": "mongodb", "product": "SecantusDB", "version": "0.7.0b3", "stand_in": "mongodb"}
     )
     return Evidence(
         run="k3x9",
