@@ -1,4 +1,4 @@
-"""pytest's door: options, marks, collection of YAML files, one test per case, JUnit properties. Everything else is behind it."""
+"""pytest's door: options, marks, collection of YAML files, one test per case, JUnit properties. The rest is behind it."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class ScenarioFile(pytest.File):
             raise self.CollectError(str(error)) from None
 
 
-class CaseFailed(Exception):  # noqa: N818 - it is a failure, not an error
+class CaseFailed(Exception):
     """The verdict is not what was expected; the text is what a person reads."""
 
 
@@ -134,9 +134,10 @@ class CaseItem(pytest.Item):
         if verdict.status is not Status.passed:
             expected = "\n".join(f"  {line}" for line in verdict.expected)
             happened = "\n".join(f"  {line}" for line in verdict.mismatches)
+            story = "" if self.case.scenario.free_running else f"{timeline_text(result.evidence)}\n\n"
             raise CaseFailed(
                 f"{self.case.scenario.title}\n\nexpected:\n{expected}\n\nwhat happened instead:\n{happened}\n\n"
-                f"{timeline_text(result.evidence)}\n\nevidence: {_short(result.path, self.config)}"
+                f"{story}evidence: {_short(result.path, self.config)}"
             )
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

@@ -75,7 +75,7 @@ def _uncommitted_at(read: Op, writes: Sequence[Op]) -> str:
 
 
 def _end(op: Op) -> int:
-    """The seq at which the operation's transaction ended on its database."""
+    """The event up to which the operation's transaction was surely open on its database."""
     return op.transaction.ends.get(op.database, op.transaction.end)
 
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.evidence.values import key, same
-from harness.history import ENDINGS, Event, History, TransactionEnd
+from harness.history import ENDINGS, Event, EventKind, History, TransactionEnd
 
 INITIAL = "the initial version"
 
 
 @dataclass(slots=True)
 class Op:
-    """A read or a write. ``seq`` is that of the event that ended its step."""
+    """A read or a write, done some time between the events ``start`` and ``seq``: the beginning and the end of its step."""
 
     action: str
     item: str
@@ -28,6 +28,7 @@ class Op:
     known: bool
     predicate: bool
     step: str
+    start: int
     seq: int
     database: str
     transaction: Transaction = field(repr=False)
@@ -36,7 +37,10 @@ class Op:
 
 @dataclass(slots=True, eq=False)
 class Transaction:
-    """``end`` is the seq at which it ended; ``ends`` the same per database. Unfinished ones count as aborted."""
+    """``end`` is the event at which the step that ended it *began*; ``ends`` the same per database.
+
+    Before that event it was surely still open. One that never ended counts as aborted.
+    """
 
     name: str
     session: str
@@ -74,9 +78,8 @@ class Version:
 
 def transactions(history: History) -> list[Transaction]:
     """All transactions of a history, in the order of their first step, their reads attributed to versions."""
-    endings = [event for event in history.events if event.kind in ENDINGS]
     made: list[Transaction] = []
-    for group in _by_unit(endings).values():
+    for group in _by_unit(history.events).values():
         made += _of_unit(group)
     made.sort(key=lambda one: one.ops[0].seq if one.ops else one.end)
     _name(made)
@@ -84,57 +87,65 @@ def transactions(history: History) -> list[Transaction]:
     return made
 
 
-def _by_unit(endings: Iterable[Event]) -> dict[tuple[str, int], list[Event]]:
-    """Events by session, and in a free run by iteration too."""
-    units: dict[tuple[str, int], list[Event]] = defaultdict(list)
-    for event in endings:
-        units[event.session, event.attempt].append(event)
+Ended = tuple[int, Event]
+"""The number of the event that began a step, and the event that ended it."""
+
+
+def _by_unit(events: Iterable[Event]) -> dict[tuple[str, int], list[Ended]]:
+    """Ended steps by session, and in a free run by iteration too. A session runs one step at a time."""
+    units: dict[tuple[str, int], list[Ended]] = defaultdict(list)
+    began: dict[str, int] = {}
+    for event in events:
+        if event.kind is EventKind.start:
+            began[event.session] = event.seq
+        elif event.kind in ENDINGS:
+            units[event.session, event.attempt].append((began.get(event.session, event.seq), event))
     return units
 
 
-def _of_unit(events: list[Event]) -> list[Transaction]:
-    first = events[0]
-    if not any(event.in_transaction for event in events):
+def _of_unit(ended: list[Ended]) -> list[Transaction]:
+    first = ended[0][1]
+    if not any(event.in_transaction for _, event in ended):
         whole = Transaction(first.session, first.session, explicit=False, attempt=first.attempt)
-        for event in events:
-            _add(whole, event)
+        for start, event in ended:
+            _add(whole, event, start)
         whole.committed = whole.finished = True
-        whole.end = events[-1].seq
+        whole.end = ended[-1][1].seq
         return [whole] if whole.ops else []
     made: list[Transaction] = []
     current: Transaction | None = None
     open_on: set[str] = set()
     failed = False
-    for event in events:
+    for start, event in ended:
         if current is None:
             current = Transaction(first.session, first.session, explicit=False, attempt=first.attempt)
             failed = False
-        _add(current, event)
+        _add(current, event, start)
         if event.in_transaction:
             open_on.add(event.database)
             current.explicit = True
         else:
             open_on.discard(event.database)
-            current.ends[event.database] = event.seq
+            current.ends[event.database] = start
             failed |= event.ended is TransactionEnd.aborted or event.error is not None
         if not open_on:
-            current.finished, current.committed, current.end = True, not failed, event.seq
+            current.finished, current.committed, current.end = True, not failed, start
             made.append(current)
             current = None
     if current is not None:
-        current.end = events[-1].seq + 1
+        current.end = ended[-1][1].seq + 1
         made.append(current)
     return [one for one in made if one.ops or one.explicit]
 
 
-def _add(to: Transaction, event: Event) -> None:
+def _add(to: Transaction, event: Event, start: int) -> None:
     written = {operation.item for operation in event.operations if operation.action == "w"}
     for operation in event.operations:
         if operation.action == "r" and operation.item in written:
             continue  # UPDATE … RETURNING reads what it has just written
         to.ops.append(
             Op(operation.action, operation.item, operation.value, operation.known, operation.predicate,
-               event.step, event.seq, event.database, to)
+               event.step, start, event.seq, event.database, to)
         )  # fmt: skip
 
 
@@ -162,7 +173,7 @@ def _attribute(made: list[Transaction], history: History) -> None:
 
 
 def _seen_by(read: Op, writes: list[Op], equal: list[Op], history: History) -> Version | None:
-    before = [write for write in equal if write.seq < read.seq]
+    before = [write for write in equal if write.start < read.seq]
     own = [write for write in before if write.transaction is read.transaction]
     if own:
         return Version(read.item, read.value, own[-1])
@@ -173,7 +184,7 @@ def _seen_by(read: Op, writes: list[Op], equal: list[Op], history: History) -> V
         return candidates[0]
     if not candidates:
         # No value that we know: it must be a write whose value nobody told us, if there is only one of these.
-        unknown = [write for write in writes if not write.known and write.seq < read.seq]
+        unknown = [write for write in writes if not write.known and write.start < read.seq]
         writers = {id(write.transaction) for write in unknown}
         if len(writers) == 1:
             return Version(read.item, read.value, unknown[-1])

@@ -30,6 +30,9 @@ FIRST_LOOK = 0.0003
 LONGEST_PAUSE = 0.02
 """Seconds between two looks at a step that neither answers nor is blocked."""
 
+HOLDER_GRACE = 0.1
+"""Seconds that a step which got its lock is kept back until the step that let it go has been heard of too."""
+
 CANCEL_GRACE = 5.0
 """Seconds that a cancelled step has to end before its connection is given up."""
 
@@ -42,8 +45,10 @@ class _Running:
     names: Mapping[str, object]
     waits: list[Wait] = field(default_factory=list)
     was_blocked: bool = False
+    waited_for: list[str] = field(default_factory=list)  # sessions, when it was last seen blocked
     timed_out: bool = False
     broken: bool = False
+    completion: Completion | None = None  # it has ended, but is kept back: see `_keep_back`
 
     @property
     def blocked(self) -> bool:
@@ -107,6 +112,11 @@ class Coordinator:
         if why := self._lost.get(step.session):
             self._recorder.skipped(step, why)
             return
+        if missing := worker.driver.missing(step):
+            self._recorder.skipped(
+                step, f"it needs {' and '.join(missing)}, which no step of {step.session} could read"
+            )
+            return
         try:
             prepared = worker.driver.prepare(step)
         except ScenarioError as error:
@@ -148,26 +158,51 @@ class Coordinator:
     def _collect(self, timeout: float) -> bool:
         """Take what has ended; True if anything had. If somebody may be free now, ask about those who wait."""
         try:
-            completion = self._completions.get(timeout=timeout)
+            arrived = [self._completions.get(timeout=timeout)]
         except Empty:
-            return False
-        ask = False
+            arrived = []
         while True:
-            ask |= self._record(completion)
             try:
-                completion = self._completions.get_nowait()
+                arrived.append(self._completions.get_nowait())
             except Empty:
                 break
+        for completion in arrived:
+            if running := self._running.get(completion.session):
+                running.completion = completion
+                running.waits = []
+        ask = anything = False
+        while ready := [
+            running for running in self._running.values() if running.completion and not self._keep_back(running)
+        ]:
+            anything = True
+            for running in ready:
+                ask |= self._record(running)
         waiting = [running for running in self._running.values() if running.blocked]
         if ask and waiting:
             self._look(waiting)
-        return True
+        return anything
 
-    def _record(self, completion: Completion) -> bool:
-        """Write down an ending; True if it may have let another session go."""
-        running = self._running.pop(completion.session, None)
-        if running is None:
+    def _keep_back(self, running: _Running) -> bool:
+        """Whether an ending is not written down yet, because its cause has not been heard of.
+
+        A commit lets a waiting session go, and that session's answer may overtake the commit's own. What was waited for
+        is still running then, so it is the one that ended: it comes first.
+        """
+        completion = running.completion
+        if completion is None or not running.was_blocked or running.timed_out or running.broken:
             return False
+        error = completion.outcome.error
+        if error is not None and error.kind not in (ErrorKind.serialization, ErrorKind.constraint):
+            return False  # a victim, a time-out: nobody had to let it go
+        if time.perf_counter() - completion.finished > HOLDER_GRACE:
+            return False
+        return any(name in self._running and name != running.step.session for name in running.waited_for)
+
+    def _record(self, running: _Running) -> bool:
+        """Write down an ending; True if it may have let another session go."""
+        completion = running.completion
+        assert completion is not None
+        del self._running[completion.session]
         outcome = completion.outcome
         kind = ending(outcome, timed_out=running.timed_out, broken=running.broken)
         operations = running.worker.driver.operations(running.step, outcome, running.names)
@@ -179,6 +214,7 @@ class Coordinator:
 
     def _look(self, asked: list[_Running]) -> None:
         """Ask the servers about ``asked``; note who is blocked now and who no longer is."""
+        asked = [running for running in asked if running.completion is None]
         try:
             found = self._watch.waits(running.step for running in asked)
         except EngineError as error:
@@ -193,6 +229,7 @@ class Coordinator:
                 if not running.blocked:
                     self._recorder.blocked(running.step, holders, waits[0].resource)
                 running.was_blocked = True
+                running.waited_for = holders
                 news = True
             running.waits = waits
         if news:
@@ -205,10 +242,7 @@ class Coordinator:
         """The observer is gone: let the sessions say so themselves, if they do within a second."""
         deadline = time.perf_counter() + 1.0
         while self._running and time.perf_counter() < deadline:
-            try:
-                self._record(self._completions.get(timeout=0.05))
-            except Empty:
-                continue
+            self._collect(0.05)
         return not self._running
 
     # -- what the waits mean
@@ -223,7 +257,8 @@ class Coordinator:
             # Older answers may be stale: a cycle is believed only if all its waits are seen in one look.
             fresh = self._watch.waits(running.step for running in self._running.values())
             for running in self._running.values():
-                running.waits = fresh.get(running.step.session, [])
+                if running.completion is None:
+                    running.waits = fresh.get(running.step.session, [])
             waits = self._all_waits()
             cycle = self._watch.cycle(waits)
         if not waits:
@@ -296,11 +331,8 @@ class Coordinator:
             running.timed_out = True
             running.worker.cancel()
         grace = time.perf_counter() + CANCEL_GRACE
-        while self._running and (left := grace - time.perf_counter()) > 0:
-            try:
-                self._record(self._completions.get(timeout=left))
-            except Empty:
-                break
+        while self._running and time.perf_counter() < grace:
+            self._collect(0.05)
         for running in list(self._running.values()):
             text = f"did not end within {CANCEL_GRACE:g} s after it was cancelled; its connection is given up"
             error = ErrorRecord(kind=ErrorKind.cancelled, code="harness", message=text)

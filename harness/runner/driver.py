@@ -6,6 +6,7 @@ Knows no threads: :mod:`harness.runner.worker` gives it one, and so can an agent
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +64,12 @@ class Driver:
             self.close()
             raise
 
+    def missing(self, step: Step) -> list[str]:
+        """Names that the step needs and that were not read, because an earlier step of the session failed."""
+        body = step.body(self.endpoints[step.database].engine.name)
+        known = self.values.keys() | step.names.keys()
+        return sorted({name for expression in expressions.used_in(body) for name in expression.names()} - known)
+
     def prepare(self, step: Step) -> Prepared | None:
         """Fill in the step's values; None if it does nothing on this engine. Raises ScenarioError."""
         endpoint = self.endpoints[step.database]
@@ -108,9 +115,11 @@ class Driver:
 
 def prepare(body: Body, names: Mapping[str, Any], endpoint: Endpoint, endpoints: Mapping[str, Endpoint]) -> Prepared:
     """A statement as the engine takes it, values bound. Raises ScenarioError if a value cannot be computed."""
+    if isinstance(body, str) and body in VERBS:
+        return Prepared(Statement(Verb(body)), body)
+    if isinstance(body, str) and endpoint.engine.name == "redis":
+        body = shlex.split(body)  # split before values are filled in: a value stays one word, whatever is in it
     if isinstance(body, str):
-        if body in VERBS:
-            return Prepared(Statement(Verb(body)), body)
         text, values = expressions.bind_sql(
             body, names, endpoint.engine.placeholder, lambda alias: endpoint.engine.quote(endpoints[alias].name)
         )
@@ -139,7 +148,8 @@ def _quoted(word: str) -> str:
 def captured(reads: Mapping[str, str], results: list[ResultSet]) -> dict[str, Any]:
     """The values that a step's ``reads`` name, from the last result that has columns.
 
-    One row gives a value, several rows the list of them, no row None.
+    One row gives a value, several rows the list of them, no row None. A column's name does not matter where there is
+    only one (an engine may call it as it likes).
     """
     result = next((result for result in reversed(results) if result.columns), None)
     if not reads:
@@ -149,7 +159,7 @@ def captured(reads: Mapping[str, str], results: list[ResultSet]) -> dict[str, An
     values: dict[str, Any] = {}
     for item, column in reads.items():
         index = result.columns.index(column) if column in result.columns else 0
-        if column and column not in result.columns:
+        if column and column not in result.columns and len(result.columns) > 1:
             values[item] = None
         elif len(result.rows) == 1:
             values[item] = result.rows[0][index]

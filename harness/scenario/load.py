@@ -292,9 +292,10 @@ class _Builder:
     def _body(self, body: Body | None, engine: str, path: Path_) -> Body | None:
         try:
             if isinstance(body, str):
-                if engine == "redis" and body not in VERBS:
-                    return shlex.split(body)
-                expressions.check_sql(body)
+                if engine == "redis":
+                    shlex.split(body)
+                else:
+                    expressions.check_sql(body)
             expressions.used_in(body)
         except ScenarioError as error:
             raise self.source.error(error.message, *path) from None
@@ -333,6 +334,15 @@ class _Builder:
                 *path,
                 wrong,
             )
+        named = {
+            key for body in _as_list(written) if isinstance(body, dict) and set(body) <= set(ENGINES) for key in body
+        }
+        if named:
+            return {
+                engine: self._list(_for_engine(written, engine), engine, path)
+                for engine in ENGINES
+                if engine in named or engine in ("postgresql", "sqlserver")
+            }
         return {"*": self._list(written, "*", path)}
 
     def _list(self, written: Any, engine: str, path: Path_) -> tuple[Body, ...]:
@@ -471,8 +481,15 @@ class _Builder:
             value = ExpectationWritten.model_validate(written or {})
         except ValidationError as invalid:
             raise _first_of(self.source, invalid, path) from None
-        for key in ("errors", "sees"):
-            for name in getattr(value, key):
+        try:
+            victim = str(expressions.fill(value.victim or "", self.parameters))
+            final = expressions.fill(value.final, self.parameters)
+            errors = self._named(value.errors)
+            sees = self._named(value.sees)
+        except ScenarioError as error:
+            raise self.source.error(error.message, *path) from None
+        for key, by_step in (("errors", errors), ("sees", sees)):
+            for name in by_step:
                 if name not in steps:
                     raise self.source.error(self._unknown("step", name, steps, f"expect.{key}"), *path, key, name)
         for name in value.blocks or []:
@@ -483,12 +500,6 @@ class _Builder:
                 raise self.source.error(
                     self._unknown("item", name, self.written.items, "expect.final"), *path, "final", name
                 )
-        try:
-            victim = str(expressions.fill(value.victim or "", self.parameters))
-            final = expressions.fill(value.final, self.parameters)
-            errors = {str(expressions.fill(step, self.parameters)): kind for step, kind in value.errors.items()}
-        except ScenarioError as error:
-            raise self.source.error(error.message, *path) from None
         if victim and victim not in (names := [session.name for session in sessions]):
             raise self.source.error(self._unknown("session", victim, names, "expect.victim"), *path, "victim")
         blocks = None if value.blocks is None else tuple(
@@ -500,10 +511,14 @@ class _Builder:
             victim=victim,
             errors=errors,
             blocks=blocks,
-            sees=value.sees,
+            sees=sees,
             final=final,
             counts=value.counts,
         )
+
+    def _named(self, by_step: Mapping[str, Any]) -> dict[str, Any]:
+        """Steps of copied sessions may be named with a parameter: ``want_${n}``."""
+        return {str(expressions.fill(step, self.parameters)): value for step, value in by_step.items()}
 
     def _unknown(self, what: str, name: str, known: Iterable[str], where: str) -> str:
         known = list(known)
@@ -517,6 +532,16 @@ def _like(declared: Any, value: str, name: str) -> Any:
     except ValueError:
         kind = type(declared).__name__
         raise ScenarioError(f"--set {name}={value}: this parameter is a number ({kind}), like {declared}") from None
+
+
+def _as_list(written: Any) -> list[Any]:
+    return written if isinstance(written, list) else []
+
+
+def _for_engine(written: list[Any], engine: str) -> list[Any]:
+    """A list of statements, some of them given by engine, as one engine sees it."""
+    of_engine = [body.get(engine) if isinstance(body, dict) and set(body) <= set(ENGINES) else body for body in written]
+    return [body for body in of_engine if body is not None]
 
 
 def engines_of(scenario: Scenario) -> tuple[str, ...]:
