@@ -12,7 +12,7 @@ from typing import Any
 from harness.errors import ServerError, ServerUnavailable
 from harness.servers.base import REAL_ENGINE
 from harness.servers.images import IMAGES, Image
-from harness.servers.login import wait_for_login
+from harness.servers.login import odbc, wait_for_login
 from harness.servers.runfolder import Record, RunFolder
 from harness.servers.shared import SharedServers
 from harness.servers.urls import redact, scrub
@@ -52,6 +52,8 @@ class ContainerServers(SharedServers):
                 "?LinkId=746388 and set ACCEPT_EULA=Y"
             )
         _require_docker()
+        if image.licence:
+            odbc()  # better missed now than after a download of 1.5 GB
         from docker.errors import DockerException  # type: ignore[import-untyped,unused-ignore]
         from testcontainers.core.container import DockerContainer, Reaper
         from testcontainers.core.labels import SESSION_ID

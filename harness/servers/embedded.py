@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.errors import ServerError
 from harness.servers import postgres, processes, secantus, valkey
 from harness.servers.base import REAL_ENGINE
-from harness.servers.runfolder import Record, RunFolder, base_folder
+from harness.servers.runfolder import Record, RunFolder, base_path
 from harness.servers.shared import SharedServers
 
 DATABASES = {"pg1": ("promptsales", "promptads"), "pg2": ("promptcrm",)}
@@ -20,10 +20,13 @@ ENGINES = {"pg1": "postgresql", "pg2": "postgresql", "valkey": "redis", "secantu
 
 
 def run_folder(run_id: str, owner_pid: int) -> RunFolder:
-    """The folder of the run ``run_id``, which ends with the process ``owner_pid``. Raises ServerError."""
+    """The folder of the run ``run_id``, which ends with the process ``owner_pid``; nothing is made yet.
+
+    Raises ServerError if ``run_id`` is no plain word.
+    """
     if not re.fullmatch(r"[0-9A-Za-z_-]{1,64}", run_id):
         raise ServerError(f"{run_id!r} is not a run id: letters, digits, '-' and '_'")
-    return RunFolder(base_folder() / f"run-{run_id}", owner_pid)
+    return RunFolder(base_path() / f"run-{run_id}", owner_pid)
 
 
 class EmbeddedServers(SharedServers):

@@ -29,6 +29,7 @@ class Plan:
     cwd: Path
     env: Mapping[str, str]
     account: Account | None = None
+    stop: str = "terminate"  # how it is stopped if it does not get ready
     logs: tuple[Path, ...] = ()  # what the server writes besides its output
 
 
@@ -63,8 +64,7 @@ def launch(plan: Plan, announce: Callable[[int], None]) -> int:
                     if process.poll() is None:  # else it was somebody else's server that let us in
                         return port
         except BaseException:
-            process.kill()
-            process.wait()
+            processes.stop(process.pid, processes.started_at(process.pid) or 0.0, plan.stop)
             raise
         lines = processes.last_lines(output, *plan.logs)
         if "in use" not in lines or attempt == _PORTS - 1:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from harness.errors import DriverMissing, ServerError
@@ -62,10 +63,14 @@ def _mongodb(url: str) -> None:
         client.admin.command("listDatabases", 1, nameOnly=True)  # a ping needs no login
 
 
-def _redis(url: str) -> None:
+def redis_login(url: str) -> None:
+    """Log in to Redis or Valkey once. Raises redis.RedisError at once: by itself, the driver tries again for seconds."""
     import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
-    with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5) as client:
+    once = Retry(NoBackoff(), 0)
+    with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5, retry=once) as client:
         client.ping()
 
 
@@ -75,16 +80,11 @@ def _sqlserver(url: str) -> None:
 
 def sqlserver(url: str, database: str, statement: str) -> None:
     """Run one statement on SQL Server, outside any transaction. Raises DriverMissing, pyodbc.Error."""
-    try:
-        import pyodbc
-    except ImportError as problem:  # the wheel is there, unixODBC is not
-        raise DriverMissing(
-            f"pyodbc cannot be loaded ({problem}); install unixODBC (Debian: apt install unixodbc)"
-        ) from problem
+    pyodbc, driver = odbc()
     parts = urlsplit(url)
     password = unquote(parts.password or "").replace("}", "}}")
     words = [
-        f"DRIVER={{{_odbc_driver(pyodbc.drivers())}}}",
+        f"DRIVER={{{driver}}}",
         f"SERVER={parts.hostname},{parts.port or 1433};DATABASE={database}",
         f"UID={unquote(parts.username or '')};PWD={{{password}}};Encrypt=yes;TrustServerCertificate=yes",
     ]
@@ -93,6 +93,17 @@ def sqlserver(url: str, database: str, statement: str) -> None:
         connection.execute(statement)
     finally:
         connection.close()
+
+
+def odbc() -> tuple[Any, str]:
+    """The module pyodbc and the name of Microsoft's driver. Raises DriverMissing."""
+    try:
+        import pyodbc
+    except ImportError as problem:  # the wheel is there, unixODBC is not
+        raise DriverMissing(
+            f"pyodbc cannot be loaded ({problem}); install unixODBC (Debian: apt install unixodbc)"
+        ) from problem
+    return pyodbc, _odbc_driver(pyodbc.drivers())
 
 
 def _odbc_driver(registered: list[str]) -> str:
@@ -109,4 +120,4 @@ def _odbc_driver(registered: list[str]) -> str:
     raise DriverMissing("no ODBC driver for SQL Server: install msodbcsql18, or pip install mssql-python-odbc")
 
 
-_LOGINS = {"postgresql": _postgresql, "mongodb": _mongodb, "redis": _redis, "sqlserver": _sqlserver}
+_LOGINS = {"postgresql": _postgresql, "mongodb": _mongodb, "redis": redis_login, "sqlserver": _sqlserver}

@@ -66,7 +66,7 @@ def others_can_use(package: Path) -> bool:
             wanted = 0o004 if path.suffix == ".bki" else 0o005
             if path.stat().st_mode & wanted != wanted:
                 return False
-            if not all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents):
+            if not all(parent.stat().st_mode & 0o001 for parent in {*path.absolute().parents, *path.resolve().parents}):
                 return False
     except OSError:
         return False

@@ -80,7 +80,7 @@ def spawn(
 def clean_environment(folder: Path) -> dict[str, str]:
     """Our environment for a server: without libpq's variables, temporary files in ``folder``."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-    return kept | {"TMPDIR": str(folder), "TMP": str(folder), "TEMP": str(folder), "HOME": str(folder)}
+    return kept | {"TMPDIR": str(folder), "TMP": str(folder), "TEMP": str(folder)}
 
 
 STOPS: dict[str, list[tuple[str, float]]] = {

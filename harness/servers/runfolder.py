@@ -72,13 +72,18 @@ def one_line(problem: OSError, doing: str) -> ServerError:
     return ServerError(f"{doing}: {problem.strerror or problem}{where}")
 
 
+def base_path() -> Path:
+    """Where our own folder under the temporary one is, or will be."""
+    who = str(os.getuid()) if hasattr(os, "getuid") else re.sub(r"\W", "_", getpass.getuser())
+    return Path(tempfile.gettempdir()) / f"promptsales-harness-{who}"
+
+
 def base_folder() -> Path:
     """Our own folder under the temporary one, made if need be: nobody else can write in it.
 
     Raises ServerError if it is somebody else's, who could plant binaries or read passwords there.
     """
-    who = str(os.getuid()) if hasattr(os, "getuid") else re.sub(r"\W", "_", getpass.getuser())
-    folder = Path(tempfile.gettempdir()) / f"promptsales-harness-{who}"
+    folder = base_path()
     try:
         # As root, PostgreSQL runs as another user, who has to pass through here, but not to look around.
         mode = 0o711 if is_root() else 0o700
@@ -116,6 +121,8 @@ class RunFolder:
 
     def open(self) -> None:
         """Make the folder, name its owner in it, and set a watchdog on that owner. Raises ServerError."""
+        if self.path.parent == base_path():
+            base_folder()
         try:
             self.path.mkdir(mode=0o711 if is_root() else 0o700, exist_ok=True)
             if self.owner and not (self.path / "owner.json").exists():

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from harness.errors import ServerError
+from harness.errors import HarnessError, ServerError
 from harness.servers import processes
 from harness.servers.base import LOGICAL, Target
 from harness.servers.runfolder import Record, RunFolder, end, one_line, reap
@@ -31,7 +31,7 @@ class SharedServers(ABC):
         self._lock = threading.Lock()
         self._opened = False
         self._found: dict[str, Record] = {}
-        self._failed: dict[str, ServerError] = {}
+        self._failed: dict[str, HarnessError] = {}
 
     @abstractmethod
     def start(self, record: Record) -> None:
@@ -76,11 +76,11 @@ class SharedServers(ABC):
 
     def _get(self, server: str) -> Record:
         if server in self._failed:
-            raise self._failed[server]
+            raise self._failed[server].with_traceback(None)
         if server not in self._found:
             try:
                 self._found[server] = self._find_or_start(server)
-            except ServerError as problem:
+            except HarnessError as problem:
                 self._failed[server] = problem
                 raise
         return self._found[server]

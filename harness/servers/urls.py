@@ -106,7 +106,7 @@ def engine_of(url: str, variable: str) -> str:
     if scheme not in SCHEMES:
         hint = did_you_mean(scheme, SCHEMES)
         raise ServerError(f"{variable}: unknown scheme {scheme + '://'!r}{hint}; use one of {known}")
-    if not rest[_userinfo_end(rest) + 1 :].strip("/"):
+    if not re.split(r"[/?#]", rest[_userinfo_end(rest) + 1 :], maxsplit=1)[0]:
         raise ServerError(f"{variable}: the URL names no host")
     return SCHEMES[scheme]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.errors import ServerUnavailable
 from harness.servers import processes
 from harness.servers.launch import Plan, launch
+from harness.servers.login import redis_login
 from harness.servers.runfolder import one_line
 
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
@@ -55,15 +56,11 @@ def start(folder: Path, announce: Callable[[int], None]) -> str:
     def url(port: int) -> str:
         return f"redis://:{password}@127.0.0.1:{port}/0"
 
-    def login(port: int) -> None:
-        with redis.Redis.from_url(url(port), socket_connect_timeout=5, socket_timeout=5) as client:
-            client.ping()
-
     port = launch(
         Plan(
             what="Valkey",
             command=lambda port: [str(program), str(config), "--port", str(port), "--dir", str(folder)],
-            login=login,
+            login=lambda port: redis_login(url(port)),
             not_yet=(redis.RedisError,),
             folder=folder,
             cwd=folder,
