@@ -212,6 +212,7 @@ class History(Record):
     case: str
     scenario: str
     title: str
+    about: str = ""
     file: str
     engine: str
     level: str

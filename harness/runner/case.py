@@ -88,6 +88,7 @@ class _Run:
             case=self.case.id,
             scenario=self.scenario.id,
             title=self.scenario.title,
+            about=self.scenario.about,
             file=str(self.scenario.file),
             engine=self.case.engine,
             level=self.case.level,

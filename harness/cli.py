@@ -1,0 +1,242 @@
+"""The command line: ``harness run | show | report | check | up | down | status | schema``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from harness.errors import HarnessError, ScenarioError, ServerUnavailable
+
+app = typer.Typer(
+    name="harness",
+    help="Declare a transaction scenario once, run it on real databases, keep the proof.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RESULTS = Path("results")
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="the folder where evidence is kept")]
+Servers = Annotated[str | None, typer.Option("--servers", help="embedded (default), containers or external")]
+
+
+def main() -> None:
+    """Run the command line. A HarnessError is one line on stderr and its own exit code; never a traceback."""
+    try:
+        app()
+    except HarnessError as error:
+        print(f"harness: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # "harness show | head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _console() -> Console:
+    # A pipe gets plain text of a width that lines do not wrap at by surprise.
+    return Console() if sys.stdout.isatty() else Console(width=110, force_terminal=False, no_color=True)
+
+
+@contextmanager
+def _progress(text: str) -> Iterator[Callable[[str], None]]:
+    """A line that turns while something takes its time; silent in a pipe."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda line: None
+        return
+    with console.status(text) as status:
+        yield status.update
+
+
+@app.command()
+def run(
+    files: Annotated[list[Path], typer.Argument(help="scenario files, or folders of them")],
+    servers: Servers = None,
+    results: Results = RESULTS,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a scenario's parameter")
+    ] = None,
+    match: Annotated[str, typer.Option("--match", "-k", help="only cases whose id holds this text")] = "",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="one line for each case")] = False,
+) -> None:
+    """Run scenarios and show what happened. Exit code 1 if a verdict is not as expected."""
+    from harness.evidence.model import Status
+    from harness.report.text import case_renderable
+    from harness.suite import Settings, Suite, parameters_of
+
+    console = _console()
+    suite = Suite(
+        Settings(root=Path.cwd(), results=results.resolve(), mode=servers, parameters=parameters_of(set_ or []))
+    )
+    failed = ran = 0
+    try:
+        chosen = [case for file in _scenario_files(files) for case in suite.cases(file) if match in case.id]
+        with _progress("starting servers"):
+            suite.prefetch(chosen)
+        for case in chosen:
+            if case.reason:
+                console.print(f"- {case.id}: skipped: {case.reason}", markup=False, highlight=False)
+                continue
+            try:
+                with _progress(case.id):
+                    result = suite.run(case)
+            except ServerUnavailable as error:
+                console.print(f"- {case.id}: skipped: {error}", markup=False, highlight=False)
+                continue
+            ran += 1
+            verdict = result.evidence.verdict
+            failed += verdict.status is not Status.passed
+            if not quiet:
+                console.print(case_renderable(result.evidence))
+                console.print()
+            mark = "✓" if verdict.status is Status.passed else "✗"
+            console.print(f"{mark} {case.id}: {verdict.summary}", markup=False, highlight=False)
+    finally:
+        page = suite.finish()
+    for line in suite.databases.swept:
+        console.print(f"dropped what a run that died had left: {line}", markup=False, highlight=False)
+    if page is not None:
+        console.print(
+            f"evidence and pictures: {_short(page.parent)}   report: {_short(page)}", markup=False, highlight=False
+        )
+    if not ran and not failed:
+        console.print("no case was run", markup=False)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _scenario_files(given: list[Path]) -> Iterator[Path]:
+    for path in given:
+        if path.is_dir():
+            yield from sorted(path.rglob("*.yaml"))
+        elif path.exists():
+            yield path
+        else:
+            raise ScenarioError(f"{path}: there is no such file or folder")
+
+
+def _short(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+@app.command()
+def check(files: Annotated[list[Path], typer.Argument(help="scenario files, or folders of them")]) -> None:
+    """Check scenario files without running them."""
+    from harness.scenario.load import load
+
+    wrong = 0
+    for file in _scenario_files(files):
+        try:
+            scenario = load(file)
+            print(f"{file}: {scenario.title}")
+        except ScenarioError as error:
+            wrong += 1
+            print(error, file=sys.stderr)
+    raise typer.Exit(2 if wrong else 0)
+
+
+@app.command()
+def show(
+    run_: Annotated[str, typer.Argument(metavar="RUN", help="a run's id or folder")] = "latest",
+    case: Annotated[str, typer.Option("--case", "-k", help="the cases whose id holds this text, in full")] = "",
+    results: Results = RESULTS,
+) -> None:
+    """Show a run in the terminal: a table of its cases; with --case, everything about those."""
+    from harness.evidence.store import find_run, read_run
+    from harness.report.text import case_renderable, run_renderable
+
+    console = _console()
+    run, evidences = read_run(find_run(results, run_))
+    matching = [one for one in evidences if case and case in one.history.case]
+    if case and not matching:
+        raise ScenarioError(f"no case of this run has {case!r} in its id")
+    if not case:
+        console.print(run_renderable(run, evidences))
+    for evidence in matching or (evidences if len(evidences) == 1 else []):
+        console.print(case_renderable(evidence))
+
+
+@app.command()
+def report(run_: Annotated[str, typer.Argument(metavar="RUN")] = "latest", results: Results = RESULTS) -> None:
+    """Draw a run's report again from what is stored, and say where it is."""
+    from harness.evidence.store import Store, find_run, read_run
+    from harness.report.page import report_html
+
+    folder = find_run(results, run_)
+    run, evidences = read_run(folder)
+    print(Store(folder.parent, folder.name).write("report.html", report_html(run, evidences)))
+
+
+# -- servers that stay
+
+
+@app.command()
+def up(
+    databases: Annotated[
+        list[str] | None, typer.Argument(help="promptsales, promptads, …; all if none is named")
+    ] = None,
+    servers: Servers = None,
+) -> None:
+    """Start servers and keep them running between commands; prints their URLs. Later commands and pytest use them."""
+    from harness.servers import resolve_mode
+    from harness.servers.kept import up as start
+    from harness.vocabulary import LOGICAL
+
+    mode = resolve_mode(servers, os.environ)
+    with _progress("starting servers") as say:
+        kept = start(Path.cwd(), logicals=databases or LOGICAL, mode=mode, progress=say)
+    _print_kept(kept, with_urls=True)
+    raise typer.Exit(0 if all(entry.target for entry in kept) else 3)
+
+
+@app.command()
+def down() -> None:
+    """Stop the servers that 'harness up' keeps, and remove their data."""
+    from harness.servers.kept import down as stop
+
+    with _progress("stopping servers") as say:
+        stopped = stop(Path.cwd(), progress=say)
+    print("\n".join(f"{name}: stopped" for name in stopped) or "nothing was up")
+
+
+@app.command()
+def status() -> None:
+    """Say which servers are kept, and where."""
+    from harness.servers.kept import status as ask
+
+    _print_kept(ask(Path.cwd()), with_urls=True)
+
+
+def _print_kept(kept: list[Any], *, with_urls: bool) -> None:
+    for entry in kept:
+        if entry.target is None:
+            print(f"{entry.logical:14} {entry.problem}")
+        else:
+            stand_in = f"  (a stand-in for {entry.target.stand_in})" if entry.target.stand_in else ""
+            print(f"{entry.logical:14} {entry.target.url if with_urls else entry.target.public}{stand_in}")
+
+
+# -- schemas
+
+
+@app.command()
+def schema(what: Annotated[str, typer.Argument(help="scenario or evidence")] = "scenario") -> None:
+    """Print a JSON Schema: of scenario files, for editors, or of evidence.json."""
+    from harness.evidence.store import schema as evidence_schema
+    from harness.scenario.written import ScenarioWritten
+
+    if what not in ("scenario", "evidence"):
+        raise ScenarioError(f"there is no schema of {what!r}: scenario or evidence")
+    made = evidence_schema() if what == "evidence" else ScenarioWritten.model_json_schema()
+    print(json.dumps(made, indent=2))
+
+
+if __name__ == "__main__":
+    main()
