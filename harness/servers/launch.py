@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.errors import ServerError
 from harness.servers import processes
 from harness.servers.processes import Account
-from harness.servers.runfolder import one_line
+from harness.servers.runfolder import NO_SPACE, no_space, one_line
 
 _DEADLINE = 30.0  # seconds until a login has to work
 _GRAIN = 0.01  # seconds between two attempts to log in
@@ -67,6 +67,8 @@ def launch(plan: Plan, announce: Callable[[int], None]) -> int:
             processes.stop(process.pid, processes.started_at(process.pid) or 0.0, plan.stop)
             raise
         lines = processes.last_lines(output, *plan.logs)
+        if NO_SPACE in lines:
+            raise no_space(f"{plan.what} cannot be started", f" ({plan.folder})")
         if "in use" not in lines or attempt == _PORTS - 1:
             break
     raise ServerError(f"{plan.what} did not start (exit status {process.returncode}); its last log lines:\n{lines}")

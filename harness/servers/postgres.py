@@ -12,7 +12,7 @@ from harness.errors import ServerError
 from harness.servers import processes
 from harness.servers.launch import Plan, launch
 from harness.servers.pgfiles import account, binaries
-from harness.servers.runfolder import one_line
+from harness.servers.runfolder import NO_SPACE, no_space, one_line
 
 USER = "harness"
 
@@ -133,5 +133,7 @@ def _initdb(
     )
     secret.unlink()
     if done.returncode:
+        if NO_SPACE in done.stdout + done.stderr:
+            raise no_space(f"{what} cannot be made", f" ({data.parent})")
         lines = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).splitlines()[-12:])
         raise ServerError(f"{what}: initdb failed (exit status {done.returncode}):\n{lines}")

@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ import psutil
 
 _GRAIN = 2.0  # seconds by which two readings of one start time may differ
 
+_lock = threading.Lock()
 _spawned: list[subprocess.Popen[bytes]] = []  # kept, so that an ended server is reaped and none is warned about
 
 
@@ -72,8 +75,7 @@ def spawn(
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd, env=dict(env), **options
         )
-    _spawned[:] = [old for old in _spawned if old.poll() is None]
-    _spawned.append(process)
+    _tidy(process)
     return process
 
 
@@ -81,6 +83,12 @@ def clean_environment(folder: Path) -> dict[str, str]:
     """Our environment for a server: without libpq's variables, temporary files in ``folder``."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
     return kept | {"TMPDIR": str(folder), "TMP": str(folder), "TEMP": str(folder)}
+
+
+def _tidy(*new: subprocess.Popen[bytes]) -> None:
+    """Reap those of our children that have ended."""
+    with _lock:
+        _spawned[:] = [child for child in (*_spawned, *new) if child.poll() is None]
 
 
 STOPS: dict[str, list[tuple[str, float]]] = {
@@ -102,8 +110,11 @@ def stop(pid: int, created: float, how: str = "terminate") -> None:
                 process.kill()
             else:
                 process.send_signal(getattr(signal, name))
-            process.wait(timeout=seconds)
-    _spawned[:] = [child for child in _spawned if child.poll() is None]
+        # Not psutil's wait: where nobody reaps orphans (a container's pid 1), it waits for zombies too.
+        deadline = time.monotonic() + seconds
+        while is_alive(pid, created) and time.monotonic() < deadline:
+            time.sleep(0.005)
+    _tidy()
 
 
 def last_lines(*logs: Path, count: int = 12) -> str:

@@ -66,10 +66,18 @@ def one_line(problem: OSError, doing: str) -> ServerError:
     """An operating system's refusal as one clear line."""
     where = f" ({problem.filename})" if problem.filename else ""
     if problem.errno in (errno.ENOSPC, errno.EDQUOT if hasattr(errno, "EDQUOT") else errno.ENOSPC):
-        return ServerError(f"{doing}: no space left on the disk{where}; free some, or point TMPDIR elsewhere")
+        return no_space(doing, where)
     if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ServerError(f"{doing}: permission denied{where}; point TMPDIR at a folder that you may write")
     return ServerError(f"{doing}: {problem.strerror or problem}{where}")
+
+
+NO_SPACE = "No space left on device"  # as programs say it
+
+
+def no_space(doing: str, where: str = "") -> ServerError:
+    """That the disk is full, as one clear line."""
+    return ServerError(f"{doing}: no space left on the disk{where}; free some, or point TMPDIR elsewhere")
 
 
 def base_path() -> Path:
@@ -153,6 +161,8 @@ class RunFolder:
     @contextlib.contextmanager
     def lock(self, server: str) -> Iterator[None]:
         """Hold the right to start ``server``, among all processes and threads. Raises ServerError after long."""
+        if not self.path.exists():  # the watchdog was quicker than we; FileLock would make the folder again
+            raise ServerError(f"{server}: the run is over, no server is started any more")
         from filelock import FileLock, Timeout  # late: the watchdog needs no lock, and it is slow to import
 
         try:

@@ -32,7 +32,7 @@ def root(private_tmp: Path) -> Iterator[Path]:
 
 
 def test_up_outlives_its_command_and_is_found_by_a_run(script: Callable[..., Script], root: Path) -> None:
-    urls = script(UP, root).output().splitlines()
+    urls = script(UP, root, tmp=root.parent).output().splitlines()
     assert len(urls) == 2
     places = {entry.logical: entry.target for entry in kept.status(root)}
     assert [name for name, place in places.items() if place] == ["promptsales", "promptads", "cache"]

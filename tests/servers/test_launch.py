@@ -64,3 +64,11 @@ def test_a_server_that_lets_nobody_in_is_stopped(tmp_path: Path, monkeypatch: py
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="a server cannot be started: No such file"):
         launch(plan(tmp_path, lambda port: [str(tmp_path / "nothing")]), lambda pid: None)
+
+
+def test_a_full_disk_that_the_server_finds_is_one_line(tmp_path: Path) -> None:
+    code = "import sys; sys.exit('FATAL: could not write file: No space left on device')"
+    with pytest.raises(ServerError) as caught:
+        launch(plan(tmp_path, lambda port: [sys.executable, "-c", code]), lambda pid: None)
+    assert str(caught.value).startswith("a server cannot be started: no space left on the disk (")
+    assert "\n" not in str(caught.value)

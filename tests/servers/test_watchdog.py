@@ -131,3 +131,12 @@ def test_a_planted_link_is_refused(private_tmp: Path) -> None:
 
 def test_closing_what_is_not_there_is_fine(private_tmp: Path) -> None:
     RunFolder(private_tmp / "nothing").close()
+
+
+def test_a_worker_that_outlives_the_run_starts_nothing(private_tmp: Path) -> None:
+    servers = embedded_servers(new_run_id(), os.getpid())
+    servers.target("cache")
+    servers.folder.close()  # as the watchdog does
+    with pytest.raises(ServerError, match="the run is over"):
+        servers.target("promptads")
+    assert not servers.folder.path.exists()
