@@ -51,8 +51,8 @@ class ResultSet(Record):
     ``affected`` counts the rows that a write changed; None where nothing says so.
     """
 
-    columns: list[str] = []
-    rows: list[list[Any]] = []
+    columns: list[str] = Field(default_factory=list)
+    rows: list[list[Any]] = Field(default_factory=list)
     status: str = ""
     affected: int | None = None
 
@@ -111,10 +111,10 @@ class Event(Record):
     database: str
     attempt: int = 1
     statement: str = ""
-    parameters: list[Any] = []
-    results: list[ResultSet] = []
+    parameters: list[Any] = Field(default_factory=list)
+    results: list[ResultSet] = Field(default_factory=list)
     error: ErrorRecord | None = None
-    operations: list[Operation] = []
+    operations: list[Operation] = Field(default_factory=list)
     in_transaction: bool = False
     ended: TransactionEnd | None = None
     text: str = ""
@@ -151,10 +151,10 @@ class WaitPicture(Record):
     at: float
     reason: str
     waits: list[Wait]
-    cycle: list[str] = []
-    servers: list[str] = []
+    cycle: list[str] = Field(default_factory=list)
+    servers: list[str] = Field(default_factory=list)
     seen_by_server: bool | None = None  # of a cycle: can one server's own detector find it?
-    locks: list[dict[str, str]] = []
+    locks: list[dict[str, str]] = Field(default_factory=list)
 
 
 class DeadlockReport(Record):
@@ -176,7 +176,7 @@ class DatabaseRecord(Record):
     server: str  # host:port, one string per server process: two aliases may share it
     name: str
     stand_in: str = ""
-    capabilities: dict[str, str] = {}
+    capabilities: dict[str, str] = Field(default_factory=dict)
 
 
 class SessionRecord(Record):
@@ -184,9 +184,9 @@ class SessionRecord(Record):
 
     name: str
     host: str
-    pids: dict[str, str] = {}
-    observed_levels: dict[str, str] = {}
-    notes: list[str] = []
+    pids: dict[str, str] = Field(default_factory=dict)
+    observed_levels: dict[str, str] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
 
 
 class ScheduledStep(Record):
@@ -218,15 +218,15 @@ class History(Record):
     level: str
     schedule: str
     mode: str = "scheduled"  # or "free-running"
-    entries: list[ScheduledStep] = []
+    entries: list[ScheduledStep] = Field(default_factory=list)
     databases: list[DatabaseRecord]
     sessions: list[SessionRecord]
-    initial: dict[str, Any] = {}
-    final: dict[str, Any] = {}
-    predicates: list[str] = []
-    events: list[Event] = []
-    pictures: list[WaitPicture] = []
-    reports: list[DeadlockReport] = []
+    initial: dict[str, Any] = Field(default_factory=dict)
+    final: dict[str, Any] = Field(default_factory=dict)
+    predicates: list[str] = Field(default_factory=list)
+    events: list[Event] = Field(default_factory=list)
+    pictures: list[WaitPicture] = Field(default_factory=list)
+    reports: list[DeadlockReport] = Field(default_factory=list)
     end: RunEnd = RunEnd.completed
     end_text: str = ""
     seconds: float = 0.0

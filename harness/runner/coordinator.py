@@ -76,6 +76,7 @@ class Coordinator:
         self._cycles: set[frozenset[tuple[str, str]]] = set()
         self._deadline = time.perf_counter() + case.scenario.case_deadline
         self._end: tuple[RunEnd, str] = (RunEnd.completed, "")
+        self._steps = {step.name: step for session in case.scenario.sessions for step in session.steps}
 
     def run(self) -> tuple[RunEnd, str]:
         """Run the sessions' set-ups and the schedule; says how it ended. Raises ScenarioError (a value that fails)."""
@@ -87,19 +88,19 @@ class Coordinator:
         while (pending or self._running) and self._end[0] is RunEnd.completed:
             index = self._next(pending)
             if index is not None:
-                self._start(self._case.scenario.step(pending.pop(index).step))
+                self._start(self._steps[pending.pop(index).step])
                 self._settle()
             elif self._running:
                 self._await_any()
         for entry in pending:
-            self._recorder.skipped(self._case.scenario.step(entry.step), "the run had ended")
+            self._recorder.skipped(self._steps[entry.step], "the run had ended")
         return self._end
 
     def _next(self, pending: list[Entry]) -> int | None:
         """The first entry whose session is free; strict: the first entry, if its session is free."""
         passed: set[str] = set()
         for index, entry in enumerate(pending):
-            session = self._case.scenario.step(entry.step).session
+            session = self._steps[entry.step].session
             if session not in self._running and session not in passed:
                 return index
             if self._case.schedule.strict:

@@ -24,15 +24,20 @@ HIDDEN = "‹hidden›"
 
 
 class Recorder:
-    """Events and wait pictures of one case, in one order. Used by one thread (the coordinator's)."""
+    """Events and wait pictures of one case, in one order. Used by one thread at a time (the coordinator's)."""
 
     def __init__(self, sensitive: frozenset[str] = frozenset()) -> None:
         self.began = time.perf_counter()
-        self.events: list[Event] = []
         self.pictures: list[WaitPicture] = []
+        self._noted: list[dict[str, Any]] = []  # fields of events: checked and built after the run, not during it
         self._seq = 0
         self._sensitive = sensitive
         self._secrets: set[str] = set()
+
+    @property
+    def events(self) -> list[Event]:
+        """What has been noted so far."""
+        return [Event(**fields) for fields in self._noted]
 
     def begin(self) -> None:
         """Time counts from here."""
@@ -42,41 +47,21 @@ class Recorder:
         self._seq += 1
         return self._seq, round(time.perf_counter() - self.began, 6)
 
-    def start(self, step: Step, prepared: Prepared, attempt: int = 1) -> int:
-        """A step is about to run; returns its event's number."""
+    def _note(self, kind: EventKind, step: Step, attempt: int, **fields: Any) -> None:
         seq, at = self._next()
-        secret = self._sensitive and any(value in self._secrets for value in map(str, prepared.statement.parameters))
-        self.events.append(
-            Event(
-                seq=seq,
-                at=at,
-                kind=EventKind.start,
-                session=step.session,
-                step=step.name,
-                database=step.database,
-                attempt=attempt,
-                statement=self._scrub(prepared.shown),
-                parameters=[HIDDEN if secret else plain(value) for value in prepared.statement.parameters],
-            )
-        )
-        return seq
+        fields |= {"seq": seq, "at": at, "kind": kind, "attempt": attempt}
+        self._noted.append(fields | {"session": step.session, "step": step.name, "database": step.database})
 
-    def blocked(self, step: Step, waits_for: list[str], resource: str) -> int:
+    def start(self, step: Step, prepared: Prepared, attempt: int = 1) -> None:
+        """A step is about to run."""
+        parameters = [plain(value) for value in prepared.statement.parameters]
+        if self._secrets:
+            parameters = [HIDDEN if str(value) in self._secrets else value for value in parameters]
+        self._note(EventKind.start, step, attempt, statement=self._scrub(prepared.shown), parameters=parameters)
+
+    def blocked(self, step: Step, waits_for: list[str], resource: str, attempt: int = 1) -> None:
         """The server says that the step waits."""
-        seq, at = self._next()
-        self.events.append(
-            Event(
-                seq=seq,
-                at=at,
-                kind=EventKind.blocked,
-                session=step.session,
-                step=step.name,
-                database=step.database,
-                waits_for=waits_for,
-                text=resource,
-            )
-        )
-        return seq
+        self._note(EventKind.blocked, step, attempt, waits_for=waits_for, text=resource)
 
     def end(
         self,
@@ -86,41 +71,28 @@ class Recorder:
         operations: list[Operation],
         seconds: float,
         attempt: int = 1,
+        text: str = "",
     ) -> None:
-        """A step has ended."""
+        """A step has ended; ``text`` says why, where the harness ended it."""
+        results = self.hide(outcome.results)  # first: it learns the values that must not be shown
         for notice in outcome.notices:
-            seq, at = self._next()
-            self.events.append(
-                Event(seq=seq, at=at, kind=EventKind.notice, session=step.session, step=step.name,
-                      database=step.database, text=self._scrub(notice))
-            )  # fmt: skip
-        results = self.hide(outcome.results)
-        seq, at = self._next()
-        self.events.append(
-            Event(
-                seq=seq,
-                at=at,
-                kind=kind,
-                session=step.session,
-                step=step.name,
-                database=step.database,
-                attempt=attempt,
-                results=results,
-                error=self._error(outcome.error),
-                operations=[self._operation(operation) for operation in operations],
-                in_transaction=outcome.in_transaction,
-                ended=outcome.ended,
-                seconds=round(seconds, 6),
-            )
+            self._note(EventKind.notice, step, attempt, text=self._scrub(notice))
+        self._note(
+            kind,
+            step,
+            attempt,
+            results=results,
+            error=self._error(outcome.error),
+            operations=[self._operation(operation) for operation in operations],
+            in_transaction=outcome.in_transaction,
+            ended=outcome.ended,
+            seconds=round(seconds, 6),
+            text=text,
         )
 
-    def skipped(self, step: Step, why: str) -> None:
+    def skipped(self, step: Step, why: str, attempt: int = 1) -> None:
         """A step is not run."""
-        seq, at = self._next()
-        self.events.append(
-            Event(seq=seq, at=at, kind=EventKind.skipped, session=step.session, step=step.name,
-                  database=step.database, text=why)
-        )  # fmt: skip
+        self._note(EventKind.skipped, step, attempt, text=why)
 
     def picture(
         self,
