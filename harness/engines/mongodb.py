@@ -142,7 +142,8 @@ class MongoAdmin:
     def _accepts(self, level: str, notes: list[str]) -> bool:
         with self._client.start_session(causal_consistency=False) as session:
             try:
-                read_back(self._client, session, self._client.get_default_database("test"), level)
+                # Not the URL's database: transactions are refused in admin, config and local.
+                read_back(self._client, session, self._client[f"{OWNED}probe"], level)
             except self._mongo.errors.OperationFailure as error:
                 notes.append(f"read concern {level} is refused: {error.code}")
                 return False
@@ -158,7 +159,7 @@ class MongoAdmin:
     def drop(self, name: str) -> None:
         """End every session that was opened on it, then drop it; silent if it is not there.
 
-        A killed client's transaction would hold the database for another minute. The marker collection knows the
+        A killed client's transaction would hold the database for another minute (SecantusDB then hangs). The marker collection knows the
         sessions, on every server, and only those of this database.
         """
         self._ask(f"drop {name}", self._drop, self._client[name])
