@@ -159,8 +159,8 @@ class MongoAdmin:
     def drop(self, name: str) -> None:
         """End every session that was opened on it, then drop it; silent if it is not there.
 
-        A killed client's transaction would hold the database for another minute (SecantusDB then hangs). The marker collection knows the
-        sessions, on every server, and only those of this database.
+        A killed client's transaction would hold the database for another minute (SecantusDB then hangs). The marker
+        collection knows the sessions, on every server, and only those of this database.
         """
         self._ask(f"drop {name}", self._drop, self._client[name])
 
