@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         print(f"run.py: {problem}", file=sys.stderr)
         return 2
     os.chdir(ROOT)
-    command, *rest = arguments or ["demo"]
+    command, *rest = arguments if arguments and not arguments[0].startswith("-") else ["demo", *arguments]
     if command == "demo":
         cases = ["-k", "promptsales@postgresql-read_committed"]
         return call([str(PYTHON), "-m", "harness.cli", "run", "scenarios/deadlock/cascade.yaml", *cases, *rest])
