@@ -26,6 +26,7 @@ from harness.errors import DriverMissing, EngineError, LoginRefused, ServerError
 from harness.history import ErrorKind, TransactionEnd
 
 URL = "mssql://sa:s3cret@db.example:1444/psh_k3x9_1?Encrypt=yes&trustservercertificate=yes"
+DRIVER_PREFIX = "[Microsoft][ODBC Driver 18 for SQL Server]"
 PREFIX = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
 
 
@@ -278,9 +279,14 @@ def test_packaged_driver_is_found_without_importing_it(tmp_path: Any, monkeypatc
     [
         (odbc_error("28000", 18456, "Login failed for user 'sa'."), LoginRefused, "refuses the login of 'sa'"),
         (odbc_error("42000", 4060, 'Cannot open database "x".'), LoginRefused, "Cannot open database"),
-        (odbc_error("HYT00", 0, "Login timeout expired"), ServerError, "cannot be reached: Login timeout expired"),
         (
-            odbc_error("08001", -1, "SSL Provider: certificate verify failed:self-signed certificate"),
+            odbc_error("HYT00", 0, "Login timeout expired", prefix=DRIVER_PREFIX),
+            ServerError,
+            r"cannot be reached: Login timeout expired \(no route\)",
+        ),
+        (odbc_error("42000", 911, "No such database."), LoginRefused, "No such database"),
+        (
+            odbc_error("08001", -1, "SSL Provider: certificate verify failed", prefix=DRIVER_PREFIX),
             ServerError,
             "TrustServerCertificate=yes",
         ),
@@ -289,12 +295,16 @@ def test_packaged_driver_is_found_without_importing_it(tmp_path: Any, monkeypatc
             DriverMissing,
             "cannot be loaded",
         ),
-        (odbc_error("08001", 0, "odd: PWD=s3cret"), ServerError, "PWD=\\*\\*\\*"),
+        (odbc_error("08001", 0, "odd: PWD=s3cret", prefix=DRIVER_PREFIX), ServerError, "PWD=\\*\\*\\*"),
     ],
 )
 def test_login_errors_are_one_line_without_the_password(
-    fake: FakeDriver, error: Exception, kind: type[Exception], said: str
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception], said: str
 ) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr(driver.socket, "create_connection", unreachable)
     fake.refusal = error
     with pytest.raises(kind, match=said) as caught:
         opened()
@@ -762,7 +772,8 @@ def test_an_option_that_cannot_be_set_ends_the_creation(fake: FakeDriver) -> Non
     assert fake.sent[-1] == "DROP DATABASE IF EXISTS [psh_k3x9_1]"
 
 
-def test_only_own_databases_are_dropped(fake: FakeDriver) -> None:
+def test_only_own_databases_are_dropped(fake: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "_DROP_SECONDS", 0.2)
     made = SQLServer().admin(URL, "k3x9")
     with pytest.raises(EngineError, match="not made by the harness"):
         made.drop("master")
@@ -775,8 +786,10 @@ def test_only_own_databases_are_dropped(fake: FakeDriver) -> None:
         "DROP DATABASE IF EXISTS [psh_k3x9_]]1]",
     ]
     fake.answers["DROP DATABASE"] = [odbc_error("42000", 3702, "it is currently in use.")]
+    fake.answers["database_id = DB_ID"] = one(77)
     with pytest.raises(EngineError, match="cannot drop database psh_k3x9_1: it is currently in use"):
         made.drop("psh_k3x9_1")
+    assert "KILL 77" in fake.sent
 
 
 def test_living_runs(fake: FakeDriver) -> None:

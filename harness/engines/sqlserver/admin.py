@@ -8,6 +8,7 @@ https://learn.microsoft.com/sql/t-sql/statements/drop-database-transact-sql
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ LOCKING, VERSIONING = "read committed", "read committed snapshot"
 _OPTIONS = "SELECT is_read_committed_snapshot_on, snapshot_isolation_state FROM sys.databases WHERE name = ?"
 _OWNED = "SELECT name FROM sys.databases WHERE LEFT(name, 4) = N'psh_' ORDER BY name"
 _LIVING = "SELECT DISTINCT program_name FROM sys.dm_exec_sessions WHERE LEFT(program_name, 4) = N'psh:'"
+_GUESTS = "SELECT session_id FROM sys.dm_exec_sessions WHERE database_id = DB_ID(?) AND session_id <> @@SPID"
+_DROP_SECONDS, _PAUSE = 10.0, 0.1
 _IN_USE = 3702  # cannot drop the database because it is currently in use
 
 
@@ -83,21 +86,28 @@ class SQLServerAdmin:
         """Drop it and disconnect whoever is in it; silent if it is not there. EngineError for a name not of the harness."""
         if not name.startswith(OWNED):
             raise EngineError(f"database {name!r} was not made by the harness: not dropped")
-        last: Refused | None = None
-        for _ in range(3):  # in SINGLE_USER another login can still be faster than the DROP
-            if not ask(self._connection, "SELECT 1 FROM sys.databases WHERE name = ?", name):
-                return
-            with contextlib.suppress(Refused):  # Azure SQL Database has no SINGLE_USER and needs none
+        deadline = time.monotonic() + _DROP_SECONDS
+        while ask(self._connection, "SELECT 1 FROM sys.databases WHERE name = ?", name):
+            with contextlib.suppress(Refused):  # there is no SINGLE_USER in Azure SQL Database, nor in a Babelfish
                 ask(self._connection, f"ALTER DATABASE {quote(name)} SET SINGLE_USER WITH ROLLBACK IMMEDIATE")
             try:
                 ask(self._connection, f"DROP DATABASE IF EXISTS {quote(name)}")
             except Refused as error:
-                last = error
-                if error.number != _IN_USE:
-                    break
+                # In use although it was closed to all: another login was faster, or it cannot be closed to all here.
+                in_use = error.number == _IN_USE or "in use" in str(error)
+                if not in_use or time.monotonic() > deadline:
+                    raise EngineError(f"cannot drop database {name}: {error}") from None
+                self._throw_out(name)
             else:
                 return
-        raise EngineError(f"cannot drop database {name}: {last}")
+
+    def _throw_out(self, name: str) -> None:
+        """End the sessions in a database; they are gone a little later."""
+        with contextlib.suppress(Refused):
+            for row in ask(self._connection, _GUESTS, name):
+                with contextlib.suppress(Refused):  # gone meanwhile
+                    ask(self._connection, f"KILL {int(row[0])}")
+        time.sleep(_PAUSE)  # KILL tells nobody when it is done
 
     def owned(self) -> list[str]:
         """Databases here whose name says that the harness made them."""

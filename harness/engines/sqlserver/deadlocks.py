@@ -3,7 +3,7 @@
 A run makes one event session, ``psh_<run>_deadlocks``, that writes ``sqlserver.xml_deadlock_report`` to a file of the
 server. All its observers read it; whoever of its observers and admins leaves last drops it, and the admin of a later
 run drops what a dead one left. ``system_health`` has the same event, but its ring buffer loses
-reports and its file is written up to 30 s late, so it is only the second choice. The files themselves (at most 10 MB a run)
+reports and its file is written late, so it is only the second choice. The files themselves (at most 10 MB a run)
 stay in the server's log folder: T-SQL has no documented way to delete them.
 
 https://learn.microsoft.com/sql/t-sql/statements/create-event-session-transact-sql,

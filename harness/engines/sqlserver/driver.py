@@ -10,6 +10,7 @@ import importlib.util
 import os
 import platform
 import re
+import socket
 import struct
 import sys
 from dataclasses import dataclass, field
@@ -240,7 +241,8 @@ def _login_error(address: Address, error: Exception) -> Exception:
     numbers = {record.number for record in (first, *others)}
     if first.state in ("IM002", "IM003", "IM004") or "Can't open lib" in text:
         return DriverMissing(f"the ODBC driver for SQL Server cannot be loaded ({text}): {_INSTALL}")
-    if first.state == "28000" or numbers & _REFUSED:
+    # A message that the server wrote (the driver says so in its prefix) shows that it is there.
+    if first.state == "28000" or numbers & _REFUSED or "[SQL Server]" in str(error):
         return LoginRefused(
             f"{address.where} refuses the login of {address.user or 'this account'!r}: {text} "
             "(check user, password and database in the URL)"
@@ -248,7 +250,16 @@ def _login_error(address: Address, error: Exception) -> Exception:
     hint = (
         "; for a test server with its own certificate add ?TrustServerCertificate=yes" if "ertificate" in text else ""
     )
-    return ServerError(f"{address.where} cannot be reached: {text}{hint}")
+    return ServerError(f"{address.where} cannot be reached: {text}{hint or _network(address)}")
+
+
+def _network(address: Address) -> str:
+    """Why, in the words of the network: on Linux pyodbc passes on only the driver's "Login timeout expired"."""
+    try:
+        socket.create_connection((address.host.partition("\\")[0], address.port), timeout=2).close()
+    except OSError as error:
+        return f" ({error.strerror or error})"
+    return " (something listens there, but does not answer as SQL Server does)"
 
 
 def _datetimeoffset(value: bytes | None) -> str | None:

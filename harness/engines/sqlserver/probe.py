@@ -136,7 +136,7 @@ def _no_events(cloud: bool, health: bool) -> str:
     if cloud:
         return "event files lie in blob storage here: no deadlock reports"
     if health:
-        return "no ALTER ANY EVENT SESSION: deadlock reports are read from system_health, up to 30 s late"
+        return "no ALTER ANY EVENT SESSION: deadlock reports come from system_health, which writes them late: some may be missing"
     return "no ALTER ANY EVENT SESSION, and system_health cannot be read: no deadlock reports"
 
 
@@ -146,6 +146,7 @@ def _probe_babelfish(connection: pyodbc.Connection, version: str) -> Facts:
     notes = [
         "PostgreSQL behind SQL Server's protocol: isolation, locking and deadlock detection are PostgreSQL's",
         "no Extended Events: no deadlock reports",
+        "a statement that waits can be cancelled only with PostgreSQL's right pg_signal_backend, else only by KILL",
     ]
     if not waits:
         notes.append("pg_blocking_pids may not be asked: blocked steps are only noticed by their deadline")

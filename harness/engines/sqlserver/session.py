@@ -12,6 +12,7 @@ a step of its own. Statements without parameters are sent as plain batches. Thos
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 from harness.engines.base import Outcome, SessionOptions, Statement, Verb, plain
@@ -49,6 +50,7 @@ WHERE s.session_id = @@SPID AND d.name = DB_NAME()
 """
 _LEVEL_NUMBERS = {1: "read uncommitted", 2: "read committed", 3: "repeatable read", 4: "serializable", 5: "snapshot"}
 
+_ATTENTION_SECONDS = 1.0
 _OPEN_TRANSACTIONS = "SELECT @@TRANCOUNT, XACT_STATE()"
 
 
@@ -202,21 +204,33 @@ class SQLServerSession:
         self._depth = int(count) if state else 0
 
     def cancel(self) -> None:
-        """Ask the driver to cancel what runs now (SQLCancel: the server gets an attention); nothing if nothing runs.
+        """Ask the server to stop what runs now; nothing if nothing runs. Returns after about a second at the latest.
 
-        Asked a second time for the same step, the session is ended from outside (KILL, which needs ALTER ANY
-        CONNECTION): the last resort for a statement that heeds no attention, as one that waits for a linked server may
-        not. A Babelfish heeds none while it waits for a lock, so there PostgreSQL is asked to cancel at once.
+        SQLCancel sends an attention and then waits until the server has acknowledged it. SQL Server does so at once,
+        but a statement that waits for a linked server, say, may not: so this waits in a thread of its own. Asked a
+        second time for the same step, the session is ended from outside (KILL, which needs ALTER ANY CONNECTION).
+
+        A Babelfish heeds an attention only when the statement has ended, and then calls cancelled what was done. So
+        there none is sent: PostgreSQL is asked to cancel, which only a login with its right pg_signal_backend may.
+
+        https://learn.microsoft.com/sql/odbc/reference/syntax/sqlcancel-function,
+        https://learn.microsoft.com/sql/t-sql/language-elements/kill-transact-sql
         """
         if not self._running:
             return
+        if self._cancelled == self._step:
+            self._kill()
+        elif self._babelfish:
+            self._from_outside(babelfish.CANCEL, int(self.pid))
+        else:
+            attention = threading.Thread(target=self._attention, name=f"{self._name} cancel", daemon=True)
+            attention.start()
+            attention.join(_ATTENTION_SECONDS)
+        self._cancelled = self._step
+
+    def _attention(self) -> None:
         with contextlib.suppress(odbc().Error):
             self._cursor.cancel()
-        if self._babelfish:
-            self._from_outside(babelfish.CANCEL, int(self.pid))
-        elif self._cancelled == self._step:
-            self._from_outside(*self._kill)
-        self._cancelled = self._step
 
     def _from_outside(self, sql: str, *parameters: object) -> None:
         with contextlib.suppress(HarnessError):
@@ -233,15 +247,14 @@ class SQLServerSession:
         connection is left to the thread that waits in it, for ODBC lets nobody close it under that thread's feet.
         """
         if self._running:
-            self._from_outside(*self._kill)
+            self._kill()
             return
         with contextlib.suppress(HarnessError):
             ask(self._connection, _VERBS[Verb.rollback])
         _close(self._connection)
 
-    @property
-    def _kill(self) -> tuple[Any, ...]:
-        return (babelfish.TERMINATE, int(self.pid)) if self._babelfish else (f"KILL {int(self.pid)}",)
+    def _kill(self) -> None:
+        self._from_outside(f"KILL {int(self.pid)}")
 
 
 def _close(connection: pyodbc.Connection) -> None:
