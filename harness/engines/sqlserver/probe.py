@@ -136,7 +136,7 @@ def _no_events(cloud: bool, health: bool) -> str:
     if cloud:
         return "event files lie in blob storage here: no deadlock reports"
     if health:
-        return "no ALTER ANY EVENT SESSION: deadlock reports come from system_health, which writes them late: some may be missing"
+        return "no ALTER ANY EVENT SESSION: deadlock reports come from system_health, late, and some may be missing"
     return "no ALTER ANY EVENT SESSION, and system_health cannot be read: no deadlock reports"
 
 
