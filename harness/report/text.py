@@ -48,6 +48,7 @@ def case_renderable(evidence: Evidence) -> RenderableType:
     parts: list[RenderableType] = [
         Text(words.one_line(history.title) or history.case, style="bold"),
         Text(words.one_line(history.case), style="dim"),
+        *([Text(), Text(words.one_line(history.about))] if history.about else []),
         Text(),
         _facts(evidence),
         Text(),
