@@ -334,13 +334,26 @@ def test_login_errors_are_one_line_without_the_password(
         ("08S01", 10054, ErrorKind.connection),
         ("08S01", 0, ErrorKind.connection),
         ("42S02", 208, ErrorKind.other),
-        ("40001", 33557097, ErrorKind.serialization),
         ("42000", 33557097, ErrorKind.other),
     ],
 )
 def test_error_numbers(state: str, number: int, kind: ErrorKind) -> None:
     record = faults.error_record(odbc_error(state, number, "It (really) happened."))
     assert (record.kind, record.code, record.message) == (kind, str(number or state), "It (really) happened.")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("could not serialize access due to concurrent update", ErrorKind.serialization),
+        ("canceling statement due to lock timeout", ErrorKind.lock_timeout),
+        ("canceling statement due to user request", ErrorKind.cancelled),
+        ('relation "x" does not exist', ErrorKind.other),
+    ],
+)
+def test_babelfish_has_one_number_for_many_errors(text: str, kind: ErrorKind) -> None:
+    record = faults.error_record(odbc_error("42000", 33557097, text))
+    assert (record.kind, record.code, record.message) == (kind, "33557097", text)
 
 
 def test_further_records_become_the_detail() -> None:
@@ -712,6 +725,12 @@ def test_the_event_session_is_shared_and_dropped_by_the_last(fake: FakeDriver) -
     assert "DROP EVENT SESSION [psh_k3x9_deadlocks] ON SERVER" in fake.sent
 
 
+def test_a_running_event_session_is_joined(fake: FakeDriver) -> None:
+    fake.answers["dm_xe_sessions WHERE name = ?"] = one(1)
+    assert SQLServer().observe(URL, "k3x9")._reports.source == "Extended Events"
+    assert not [sql for sql in fake.sent if "CREATE EVENT SESSION" in sql]
+
+
 def test_without_the_right_system_health_must_do(fake: FakeDriver) -> None:
     fake.answers["HAS_PERMS_BY_NAME"] = one(0)
     watching = SQLServer().observe(URL, "k3x9")
@@ -830,6 +849,7 @@ def test_leftover_event_sessions_are_dropped(fake: FakeDriver) -> None:
         probe._MAY_TRACE,
         probe._HEALTH,
         deadlocks._LISTED,
+        deadlocks._RUNNING,
         deadlocks._USERS,
         deadlocks._READ,
         deadlocks._COUNT,

@@ -301,6 +301,34 @@ def test_deadlock(opening: Callable[..., Session], observer: Any, server: Server
         assert observer.deadlock_reports([victim.pid, other.pid]) == []
 
 
+def test_a_lock_timeout_is_told_from_other_errors(opening: Callable[..., Session], server: Server) -> None:
+    one, two = opening("one"), opening("two")
+    ok(do(one, Verb.begin))
+    ok(do(one, UPDATE.format(id=1)))
+    ok(do(two, "SET LOCK_TIMEOUT 200"))
+    ok(do(two, Verb.begin))
+    outcome = Running(two, UPDATE.format(id=1)).end()
+    print(outcome.error, outcome.in_transaction)
+    assert outcome.error is not None
+    assert outcome.error.kind is ErrorKind.lock_timeout
+    if not server.babelfish:
+        assert (outcome.error.code, outcome.in_transaction) == ("1222", True)
+
+
+def test_snapshot_refuses_a_lost_update(opening: Callable[..., Session], server: Server) -> None:
+    one, two = opening("one", "snapshot"), opening("two")
+    ok(do(one, Verb.begin))
+    ok(do(one, "SELECT budget FROM campaign WHERE id = 1"))
+    ok(do(two, UPDATE.format(id=1)))
+    outcome = do(one, UPDATE.format(id=1))
+    print(outcome.error, outcome.in_transaction)
+    assert outcome.error is not None
+    assert outcome.error.kind is ErrorKind.serialization
+    if not server.babelfish:
+        assert outcome.error.code == "3960"
+        assert (outcome.in_transaction, outcome.ended) == (False, TransactionEnd.aborted)
+
+
 def test_cancel_ends_a_waiting_step_and_keeps_the_session(
     opening: Callable[..., Session], observer: Any, server: Server
 ) -> None:

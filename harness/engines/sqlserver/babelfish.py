@@ -5,6 +5,7 @@ https://babelfishpg.org/docs/. None of its answers says anything about SQL Serve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,8 @@ def version(connection: pyodbc.Connection) -> str:
         return ""
     if not found:
         return ""
-    postgresql = next((part for part in str(banner).split("\n") if "PostgreSQL" in part), "")
-    return f"{found}{f' ({postgresql.strip()})' if postgresql else ''}"
+    postgresql = re.search(r"PostgreSQL \d[\w.]*", str(banner))
+    return f"{found} ({postgresql[0]})" if postgresql else str(found)
 
 
 def waits(connection: pyodbc.Connection) -> list[tuple[Any, ...]]:

@@ -43,6 +43,7 @@ ADD EVENT sqlserver.xml_deadlock_report
 ADD TARGET package0.event_file (SET filename = N'{file}.xel', max_file_size = (5), max_rollover_files = (2))
 WITH (MAX_DISPATCH_LATENCY = 1 SECONDS, EVENT_RETENTION_MODE = ALLOW_SINGLE_EVENT_LOSS, STARTUP_STATE = OFF)
 """
+_RUNNING = "SELECT 1 FROM sys.dm_xe_sessions WHERE name = ?"
 _START = "ALTER EVENT SESSION {session} ON SERVER STATE = START"
 _DROP = "DROP EVENT SESSION {session} ON SERVER"
 _EXISTS = 25631  # there is an event session of this name already
@@ -168,9 +169,13 @@ def _sql(template: str, run: str) -> str:
 
 def _ensure(connection: pyodbc.Connection, run: str) -> bool:
     """Have the run's event session, made by whoever comes first. False if the server refuses."""
+    create = _sql(_CREATE, run)
     for _ in range(3):  # between CREATE and START another observer may close as the last one and drop it
+        with contextlib.suppress(Refused):
+            if ask(connection, _RUNNING, _name(run)):
+                return True
         try:
-            ask(connection, _sql(_CREATE, run))
+            ask(connection, create)
         except Refused as error:
             if error.number != _EXISTS:
                 return False

@@ -35,7 +35,15 @@ _STATES = {
     "HY008": ErrorKind.cancelled,
     "HYT00": ErrorKind.cancelled,  # without a number of its own: the driver's query time-out
     "HYT01": ErrorKind.connection,
-    "40001": ErrorKind.serialization,
+}
+
+# A Babelfish has one number for all that it has no number of SQL Server for: then PostgreSQL's text is all there is.
+_ANY = 33557097
+_TEXTS = {
+    "could not serialize access": ErrorKind.serialization,
+    "canceling statement due to lock timeout": ErrorKind.lock_timeout,
+    "canceling statement due to": ErrorKind.cancelled,
+    "current transaction is aborted": ErrorKind.in_failed_transaction,
 }
 
 TRANSACTION_GONE = frozenset({ErrorKind.deadlock, ErrorKind.connection})
@@ -91,10 +99,11 @@ def kind_of(record: Diagnostic) -> ErrorKind:
         return ErrorKind.connection
     if record.state == "23000":
         return ErrorKind.constraint
+    if record.number == _ANY:
+        return next((kind for text, kind in _TEXTS.items() if record.text.startswith(text)), ErrorKind.other)
     if record.number == 0 or record.state == "HY008":
         return _STATES.get(record.state, ErrorKind.other)
-    # Babelfish gives one number for all that it has no T-SQL number for; PostgreSQL's SQLSTATE comes through.
-    return ErrorKind.serialization if record.state == "40001" else ErrorKind.other
+    return ErrorKind.other
 
 
 def error_record(error: Exception) -> ErrorRecord:

@@ -146,7 +146,7 @@ def _probe_babelfish(connection: pyodbc.Connection, version: str) -> Facts:
     notes = [
         "PostgreSQL behind SQL Server's protocol: isolation, locking and deadlock detection are PostgreSQL's",
         "no Extended Events: no deadlock reports",
-        "a statement that waits can be cancelled only with PostgreSQL's right pg_signal_backend, else only by KILL",
+        "a waiting statement is cancelled only if PostgreSQL lets this login signal the session, else only KILL ends it",
     ]
     if not waits:
         notes.append("pg_blocking_pids may not be asked: blocked steps are only noticed by their deadline")

@@ -211,7 +211,7 @@ class SQLServerSession:
         second time for the same step, the session is ended from outside (KILL, which needs ALTER ANY CONNECTION).
 
         A Babelfish heeds an attention only when the statement has ended, and then calls cancelled what was done. So
-        there none is sent: PostgreSQL is asked to cancel, which only a login with its right pg_signal_backend may.
+        there none is sent: PostgreSQL is asked to cancel, if it lets this login do that (``pg_cancel_backend``).
 
         https://learn.microsoft.com/sql/odbc/reference/syntax/sqlcancel-function,
         https://learn.microsoft.com/sql/t-sql/language-elements/kill-transact-sql
