@@ -231,3 +231,4 @@ class History(Record):
     end_text: str = ""
     seconds: float = 0.0
     transactions: dict[str, int] = {}  # free-running: committed, refused by kind
+    notes: list[str] = []  # what went wrong beside the run: a tear-down that failed, an item that cannot be read

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import HarnessError, ScenarioError, ServerUnavailable
+from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
 from harness.evidence.model import Status
 from harness.report.text import timeline_text
 from harness.scenario.model import Case
@@ -18,6 +18,7 @@ from harness.servers import MODE_VARIABLE
 from harness.suite import Settings, Suite, new_run_id, parameters_of
 
 SUITE = pytest.StashKey[Suite]()
+PAGE = pytest.StashKey[Path | HarnessError | None]()
 FOLDER = "scenarios"
 """YAML files below a folder of this name are collected; others when they are named on the command line."""
 
@@ -27,8 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("promptsales-harness", "PromptSales Harness")
     group.addoption(
         "--servers",
-        choices=["embedded", "containers", "external"],
-        help=f"where the databases come from (default: ini 'servers', {MODE_VARIABLE}, embedded); "
+        metavar="KIND",
+        help="where the databases come from: embedded, containers or external "
+        f"(default: ini 'servers', {MODE_VARIABLE}, embedded); "
         "PROMPTSALES_URL, PROMPTADS_URL, PROMPTCRM_URL, PROMPTCONTENT_URL, CACHE_URL override it one by one",
     )
     group.addoption("--results", metavar="DIR", help="where evidence is kept (default: ini 'results', else results/)")
@@ -67,6 +69,13 @@ def pytest_configure_node(node: Any) -> None:
     settings = node.config.stash[SUITE].settings
     node.workerinput["psh_run"] = settings.run_id
     node.workerinput["psh_owner"] = settings.owner_pid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what a worker of pytest-xdist has to tell; one that died tells nothing."""
+    if told := getattr(node, "workeroutput", {}).get("psh_told"):
+        node.config.stash[SUITE].hear(told)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -119,15 +128,18 @@ class CaseItem(pytest.Item):
         self.case = case
         for mark in case.scenario.marks:
             self.add_marker(getattr(pytest.mark, mark))
+        if case.reason:
+            self.add_marker(pytest.mark.skip(reason=case.reason))
 
     def runtest(self) -> None:
         """Run, judge, keep; fail with a text that needs no traceback."""
-        if self.case.reason:
-            pytest.skip(self.case.reason)
         try:
             result = self.config.stash[SUITE].run(self.case)
         except ServerUnavailable as error:
-            pytest.skip(str(error))
+            raise pytest.skip.Exception(str(error), _use_item_location=True) from None
+        except StoreError as error:
+            self.session.shouldfail = str(error)  # what follows could not be kept either
+            raise
         self.user_properties.append(("evidence", _short(result.path, self.config)))
         verdict = result.evidence.verdict
         self.user_properties.append(("verdict", verdict.summary))
@@ -164,26 +176,33 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         session.config.stash[SUITE].prefetch(wanted)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker puts its own databases away."""
-    suite = session.config.stash[SUITE]
-    if not suite.owner:
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """After everybody else's end (pytest-xdist has its workers end there): gather the evidence, end the servers."""
+    result = yield
+    config = session.config
+    suite = config.stash[SUITE]
+    if suite.owner:
+        try:
+            config.stash[PAGE] = suite.finish({"arguments": list(config.invocation_params.args)})
+        except HarnessError as error:
+            config.stash[PAGE] = error
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+    else:
         suite.close()
+        config.workeroutput["psh_told"] = suite.tell()  # type: ignore[attr-defined]
+    return result
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say where the evidence is; gather it, and end the servers."""
-    suite = config.stash[SUITE]
-    try:
-        page = suite.finish({"arguments": list(config.invocation_params.args)})
-    except HarnessError as error:
-        terminalreporter.write_line(f"promptsales-harness: {error}", red=True)
-        return
-    if page is not None:
+    """Say where the evidence is, and what was found that a dead run had left."""
+    page = config.stash.get(PAGE, None)
+    if isinstance(page, HarnessError):
+        terminalreporter.write_line(f"promptsales-harness: {page}", red=True)
+    elif page is not None:
         terminalreporter.write_line(f"evidence: {_short(page.parent, config)}  report: {_short(page, config)}")
-    for line in suite.databases.swept:
-        terminalreporter.write_line(f"promptsales-harness: dropped what a run that died had left: {line}")
+    if swept := config.stash[SUITE].databases.swept:
+        terminalreporter.write_line(f"promptsales-harness: dropped what dead runs had left: {', '.join(swept)}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.errors import ScenarioError
+from harness.errors import ScenarioError, StoreError
 from harness.evidence.model import Evidence
 from harness.evidence.store import Store
 from harness.evidence.verdict import judge
@@ -23,6 +23,7 @@ from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
 from harness.runner.case import run_case
 from harness.runner.databases import Databases
+from harness.runner.secrecy import HIDDEN
 from harness.scenario.cases import cases
 from harness.scenario.load import load
 from harness.scenario.model import Case
@@ -89,6 +90,8 @@ class Suite:
         self.store = Store(settings.results, settings.run_id)
         self._began = time.time()
         self._opened = False
+        self._unwritable = ""
+        self._sensitive: set[str] = set()
 
     @property
     def owner(self) -> bool:
@@ -97,7 +100,9 @@ class Suite:
 
     def cases(self, file: Path) -> Iterator[Case]:
         """The cases of a scenario file on the servers of this run. Raises ScenarioError."""
-        yield from cases(load(file, self.settings.parameters), self.servers.describe)
+        scenario = load(file, self.settings.parameters)
+        self._sensitive |= scenario.sensitive
+        yield from cases(scenario, self.servers.describe)
 
     def prefetch(self, wanted: Iterable[Case]) -> None:
         """Start the servers that these cases need, side by side."""
@@ -109,9 +114,8 @@ class Suite:
 
         Raises ServerUnavailable (skip), and any other HarnessError if the case could not be run at all.
         """
-        if not self._opened:
-            self.store.open()
-            self._opened = True
+        if self._unwritable:
+            raise StoreError(self._unwritable)
         began = time.perf_counter()
         history = run_case(case, self.databases)
         history = history.model_copy(update={"file": self._relative(case.scenario.file)})
@@ -123,12 +127,42 @@ class Suite:
         if len(history.events) <= MOST_PICTURED:
             pictures = {"timeline.svg": timeline_svg(evidence), "waits.svg": waits_svg(evidence)}
         seconds = time.perf_counter() - began
-        return Result(evidence, self.store.keep(evidence, pictures, seconds), seconds)
+        return Result(evidence, self._keep(evidence, pictures, seconds), seconds)
+
+    def _keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float) -> Path:
+        try:
+            if not self._opened:  # not before: a run that kept nothing leaves nothing behind
+                self.store.open()
+                self._opened = True
+            return self.store.keep(evidence, pictures, seconds)
+        except StoreError as error:
+            self._unwritable = str(error)  # no case after this one needs to be run only to say it again
+            raise
 
     def _relative(self, file: Path) -> str:
         root = self.settings.root.resolve()
         path = file.resolve()
         return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+    def tell(self) -> dict[str, list[str]]:
+        """What the owner has to know of a worker's part of the run; see :meth:`hear`."""
+        return {"swept": self.databases.swept, "sensitive": sorted(self._sensitive)}
+
+    def hear(self, told: Mapping[str, list[str]]) -> None:
+        """Take in what a worker of the run tells."""
+        self.databases.swept += told["swept"]
+        self._sensitive.update(told["sensitive"])
+
+    def _openly(self, options: Any) -> Any:
+        """The run's options without the values of parameters that a scenario calls sensitive."""
+        if isinstance(options, Mapping):
+            return {name: self._openly(value) for name, value in options.items()}
+        if isinstance(options, list | tuple):
+            return [self._openly(value) for value in options]
+        for name in self._sensitive & self.settings.parameters.keys():
+            if isinstance(options, str) and self.settings.parameters[name]:
+                options = options.replace(self.settings.parameters[name], HIDDEN)
+        return options
 
     def close(self) -> None:
         """Drop what is left and disconnect. Never raises."""
@@ -156,7 +190,7 @@ class Suite:
                 "versions": versions(),
                 "hosts": [socket.gethostname()],
                 "servers": self.mode,
-                "options": {"parameters": self.settings.parameters, **options},
+                "options": self._openly({"parameters": self.settings.parameters, **options}),
                 "seed": None,
             }
         )

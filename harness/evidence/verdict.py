@@ -213,6 +213,7 @@ def _notes(history: History, expectation: Expectation) -> Iterator[str]:
             yield f"{database.logical}: {note}"
     for session in history.sessions:
         yield from (f"{session.name}: {note}" for note in session.notes)
+    yield from history.notes
     if expectation.blocks is not None:
         for database in history.databases:
             if database.capabilities.get("waits") == "no":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import Any
 
-from harness.engines.base import Observer, SessionOptions
+from harness.engines.base import Observer, Outcome, SessionOptions
 from harness.engines.base import Session as Connection
 from harness.errors import EngineError, HarnessError, ScenarioError, ServerUnavailable, SetupFailed
 from harness.history import (
@@ -25,15 +26,19 @@ from harness.history import (
 )
 from harness.runner.coordinator import Coordinator
 from harness.runner.databases import Databases, Made
-from harness.runner.driver import Driver, Endpoint, captured, prepare
+from harness.runner.driver import Driver, Endpoint, Prepared, captured, prepare
 from harness.runner.freerun import FreeRun, workers_of
 from harness.runner.recorder import Recorder
+from harness.runner.secrecy import Secrecy
 from harness.runner.watch import Watch
-from harness.runner.worker import Completion, ThreadWorker
-from harness.scenario.model import Case, Session, Statements
+from harness.runner.worker import Completion, ThreadWorker, Worker, stop_all, surprised
+from harness.scenario.model import Case, Item, Session, Statements
 
 SETUP_ATTEMPTS = 3
 """A set-up that loses an unplanned deadlock is tried again; a scenario never is."""
+
+MOST_SHOWN = 200
+"""Characters of a statement that an error's line repeats."""
 
 
 def run_case(case: Case, databases: Databases) -> History:
@@ -53,16 +58,17 @@ class _Run:
         self.label = f"psh:{databases.run}/{case.scenario.id}"
         self.made: dict[str, Made] = {}
         self.endpoints: dict[str, Endpoint] = {}
+        self.secrecy = Secrecy(case.scenario.sensitive, case.scenario.parameters)
         self.notes: list[str] = []
 
     def run(self) -> History:
         began = time.perf_counter()
+        recorder = Recorder(self.secrecy)
         with ExitStack() as stack:
             self._make_databases(stack)
-            with self._controls() as controls:
-                self._set_up(controls)
-                initial = self._items(controls)
-            recorder = Recorder(self.scenario.sensitive)
+            controls = self._controls(stack)
+            self._set_up(controls)
+            initial = {name: self._item(item, controls) for name, item in self._known_items()}
             predicates = frozenset(item.name for item in self.scenario.items if item.predicate)
             sessions = workers_of(self.case) if self.scenario.free_running else list(self.scenario.sessions)
             drivers = self._drivers(stack, sessions, predicates)
@@ -81,10 +87,9 @@ class _Run:
                 driver.close()  # before the final read: an open transaction may block it
             final: dict[str, Any] = {}
             if end is not RunEnd.lost:
-                with self._controls() as controls:
-                    final = self._items(controls)
-                    self._tear_down(controls)
-        return History(
+                final = self._final(controls)
+                self._tear_down(controls)
+        history = History(
             case=self.case.id,
             scenario=self.scenario.id,
             title=self.scenario.title,
@@ -105,8 +110,8 @@ class _Run:
             ],
             databases=self._database_records(),
             sessions=records,
-            initial=recorder.items(initial),
-            final=recorder.items(final),
+            initial=initial,
+            final=final,
             predicates=sorted(predicates),
             events=recorder.events,
             pictures=recorder.pictures,
@@ -115,7 +120,9 @@ class _Run:
             end_text=text,
             seconds=round(time.perf_counter() - began, 6),
             transactions=dict(counts),
+            notes=self.notes,
         )
+        return self.secrecy.sealed(history)
 
     # -- databases
 
@@ -137,10 +144,8 @@ class _Run:
             )
 
     def _drop(self, made: Made) -> None:
-        try:
+        with contextlib.suppress(HarnessError):  # a dead server has nothing to be dropped; a live one is swept later
             self.databases.drop(made)
-        except HarnessError:
-            self.databases.forget(made.target.logical)  # a dead server: its next user connects anew
 
     def _database_records(self) -> list[DatabaseRecord]:
         return [
@@ -160,67 +165,90 @@ class _Run:
 
     # -- the harness's own sessions
 
-    @contextmanager
-    def _controls(self) -> Iterator[Mapping[str, Connection]]:
+    def _controls(self, stack: ExitStack) -> Mapping[str, Connection]:
         """One connection per database, at the engine's default level, for set-up and items."""
-        with ExitStack() as stack:
-            controls = {}
-            for alias, endpoint in self.endpoints.items():
-                level = endpoint.level if endpoint.engine.name == "sqlserver" else endpoint.engine.levels[0]
-                control = endpoint.engine.open(endpoint.url, SessionOptions(f"{self.label}/control", level))
-                stack.callback(control.close)
-                controls[alias] = control
-            yield controls
+        controls = {}
+        for alias, endpoint in self.endpoints.items():
+            level = endpoint.level if endpoint.engine.name == "sqlserver" else endpoint.engine.levels[0]
+            controls[alias] = endpoint.engine.open(endpoint.url, SessionOptions(f"{self.label}/control", level))
+            stack.callback(controls[alias].close)
+        return controls
 
     def _set_up(self, controls: Mapping[str, Connection]) -> None:
         for alias, statements in self.scenario.setup.items():
-            error = self._all(statements, alias, controls[alias])
-            if error is not None:
-                raise SetupFailed(
-                    f"{self.scenario.file}: set-up fails on {self._where(alias)}: {error.message} ({error.code})"
-                )
+            if problem := self._all(statements, alias, controls[alias]):
+                raise SetupFailed(f"{self.scenario.file}: set-up fails on {self._where(alias)}: {problem}")
 
     def _tear_down(self, controls: Mapping[str, Connection]) -> None:
         for alias, statements in self.scenario.teardown.items():
-            error = self._all(statements, alias, controls[alias])
-            if error is not None:
-                self.notes.append(f"tear-down fails on {self._where(alias)}: {error.message} ({error.code})")
+            if problem := self._all(statements, alias, controls[alias]):
+                self.notes.append(f"tear-down fails on {self._where(alias)}: {problem}")
 
     def _where(self, alias: str) -> str:
         return next(placed.label for placed in self.case.databases if placed.alias == alias)
 
-    def _all(self, statements: Statements, alias: str, control: Connection) -> ErrorRecord | None:
-        """Run the engine's statements in order; the first error, if it stays after the attempts it may have."""
+    def _all(self, statements: Statements, alias: str, control: Connection) -> str:
+        """Run the engine's statements in order; what went wrong, if it stays after the attempts that it may have."""
         endpoint = self.endpoints[alias]
-        bodies = statements.get(endpoint.engine.name, statements.get("*", ()))
-        for body in bodies:
+        for body in statements.get(endpoint.engine.name, statements.get("*", ())):
             try:
                 prepared = prepare(body, self.scenario.parameters, endpoint, self.endpoints)
             except ScenarioError as error:
-                return ErrorRecord(kind=ErrorKind.other, code="value", message=error.message)
+                return error.message
             for attempt in range(1, SETUP_ATTEMPTS + 1):
-                error_record = control.run(prepared.statement).error
+                error_record = self._ask(control, prepared).error
                 if error_record is None:
                     break
                 if error_record.kind is not ErrorKind.deadlock or attempt == SETUP_ATTEMPTS:
-                    return error_record
-        return None
+                    return f"{_said(error_record)}, in: {shortened(prepared.shown)}"
+        return ""
 
-    def _items(self, controls: Mapping[str, Connection]) -> dict[str, Any]:
-        values = {}
+    def _ask(self, control: Connection, prepared: Prepared) -> Outcome:
+        """Run a statement of the harness's own; it may take as long as a case, not for ever."""
+        seconds = self.scenario.case_deadline
+        timer = threading.Timer(seconds, control.cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            outcome = control.run(prepared.statement)
+        except Exception as error:  # noqa: BLE001 - a driver's surprise is what is wrong with the statement
+            outcome = surprised(error)
+        finally:
+            timer.cancel()
+        if outcome.error is not None and outcome.error.kind is ErrorKind.cancelled:
+            message = f"it had not ended after {seconds:g} s ('case_deadline:'): {outcome.error.message}"
+            outcome.error = outcome.error.model_copy(update={"message": message})
+        return outcome
+
+    def _known_items(self) -> Iterator[tuple[str, Item]]:
+        """The items that can be read on these engines."""
         for item in self.scenario.items:
-            endpoint = self.endpoints[item.database]
-            body = item.bodies.get(endpoint.engine.name, item.bodies.get("*"))
-            if body is None:
-                continue
-            prepared = prepare(body, self.scenario.parameters, endpoint, self.endpoints)
-            outcome = controls[item.database].run(prepared.statement)
-            if outcome.error is not None:
-                raise SetupFailed(
-                    f"{self.scenario.file}: item {item.name!r} cannot be read on {self._where(item.database)}: "
-                    f"{outcome.error.message} ({outcome.error.code})"
-                )
-            values[item.name] = captured({item.name: item.column}, outcome.results)[item.name]
+            if item.bodies.get(self.endpoints[item.database].engine.name, item.bodies.get("*")) is not None:
+                yield item.name, item
+
+    def _item(self, item: Item, controls: Mapping[str, Connection]) -> Any:
+        """An item's value now, hidden if it is sensitive. Raises SetupFailed if it cannot be read."""
+        endpoint = self.endpoints[item.database]
+        body = item.bodies.get(endpoint.engine.name, item.bodies.get("*"))
+        assert body is not None
+        prepared = prepare(body, self.scenario.parameters, endpoint, self.endpoints)
+        outcome = self._ask(controls[item.database], prepared)
+        if outcome.error is not None:
+            raise SetupFailed(
+                f"{self.scenario.file}: item {item.name!r} cannot be read on {self._where(item.database)}: "
+                f"{_said(outcome.error)}, in: {shortened(prepared.shown)}"
+            )
+        value = captured({item.name: item.column}, outcome.results)[item.name]
+        return self.secrecy.item(item.name, item.column, outcome.results, value)
+
+    def _final(self, controls: Mapping[str, Connection]) -> dict[str, Any]:
+        """The items at the end. One that cannot be read is a note: what happened before must not be lost over it."""
+        values = {}
+        for name, item in self._known_items():
+            try:
+                values[name] = self._item(item, controls)
+            except SetupFailed as error:
+                self.notes.append(f"at the end: {str(error).removeprefix(f'{self.scenario.file}: ')}")
         return values
 
     # -- the scenario's sessions
@@ -244,12 +272,13 @@ class _Run:
 
     def _coordinate(self, drivers: Mapping[str, Driver], watch: Watch, recorder: Recorder) -> tuple[RunEnd, str]:
         completions: SimpleQueue[Completion] = SimpleQueue()
-        workers = {name: ThreadWorker(driver, completions) for name, driver in drivers.items()}
+        workers: dict[str, Worker] = {}
         try:
+            for name, driver in drivers.items():
+                workers[name] = ThreadWorker(driver, completions)
             return Coordinator(self.case, workers, watch, recorder, completions).run()
         finally:
-            for worker in workers.values():
-                worker.stop()
+            stop_all(workers.values())
 
     def _reports(self, watch: Watch, recorder: Recorder) -> list[Any]:
         where = [
@@ -260,6 +289,15 @@ class _Run:
         with contextlib.suppress(EngineError):
             return list(watch.deadlock_reports(where))
         return []
+
+
+def _said(error: ErrorRecord) -> str:
+    return f"{error.message} ({error.code})"
+
+
+def shortened(text: str) -> str:
+    """A statement as it fits into an error's line."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 def _session_record(driver: Driver) -> SessionRecord:

@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from harness.engines.base import Outcome
 from harness.errors import EngineError, ScenarioError
 from harness.history import ErrorKind, ErrorRecord, EventKind, RunEnd, Wait
+from harness.runner.driver import Prepared
 from harness.runner.recorder import Recorder, ending
 from harness.runner.watch import Watch
 from harness.runner.worker import Completion, Worker
@@ -33,6 +34,9 @@ LONGEST_PAUSE = 0.02
 HOLDER_GRACE = 0.1
 """Seconds that a step which got its lock is kept back until the step that let it go has been heard of too."""
 
+LAST_WORDS = 1.0
+"""Seconds that the other sessions have to end by themselves when one has lost its server."""
+
 CANCEL_GRACE = 5.0
 """Seconds that a cancelled step has to end before its connection is given up."""
 
@@ -42,10 +46,11 @@ class _Running:
     step: Step
     worker: Worker
     started: float
-    names: Mapping[str, object]
+    prepared: Prepared
     waits: list[Wait] = field(default_factory=list)
     was_blocked: bool = False
     waited_for: list[str] = field(default_factory=list)  # sessions, when it was last seen blocked
+    why: str = ""  # the harness cancelled it, and this is why
     timed_out: bool = False
     broken: bool = False
     completion: Completion | None = None  # it has ended, but is kept back: see `_keep_back`
@@ -72,29 +77,38 @@ class Coordinator:
         self._recorder = recorder
         self._completions = completions
         self._running: dict[str, _Running] = {}  # by session
-        self._lost: dict[str, str] = {}  # session → why its connection is gone
         self._cycles: set[frozenset[tuple[str, str]]] = set()
         self._deadline = time.perf_counter() + case.scenario.case_deadline
         self._end: tuple[RunEnd, str] = (RunEnd.completed, "")
         self._steps = {step.name: step for session in case.scenario.sessions for step in session.steps}
 
     def run(self) -> tuple[RunEnd, str]:
-        """Run the sessions' set-ups and the schedule; says how it ended. Raises ScenarioError (a value that fails)."""
-        for session in self._case.scenario.sessions:
-            for step in session.setup:
+        """Run the sessions' set-ups and the schedule; says how it ended. Nothing runs any more when it returns.
+
+        Raises ScenarioError (a value that cannot be computed): then steps may still run, the workers' end ends them.
+        """
+        for step in [step for session in self._case.scenario.sessions for step in session.setup]:
+            if self._going:
                 self._start(step)
                 self._settle()
         pending = list(self._case.schedule.entries)
-        while (pending or self._running) and self._end[0] is RunEnd.completed:
+        while self._going and (pending or self._running):
             index = self._next(pending)
             if index is not None:
                 self._start(self._steps[pending.pop(index).step])
                 self._settle()
             elif self._running:
                 self._await_any()
+        if self._running:  # something was lost: give the others a moment to say so themselves
+            self._collect_endings()
+            self._cancel_all(f"the run had ended: {self._end[1]}")
         for entry in pending:
             self._recorder.skipped(self._steps[entry.step], "the run had ended")
         return self._end
+
+    @property
+    def _going(self) -> bool:
+        return self._end[0] is RunEnd.completed
 
     def _next(self, pending: list[Entry]) -> int | None:
         """The first entry whose session is free; strict: the first entry, if its session is free."""
@@ -110,9 +124,6 @@ class Coordinator:
 
     def _start(self, step: Step) -> None:
         worker = self._workers[step.session]
-        if why := self._lost.get(step.session):
-            self._recorder.skipped(step, why)
-            return
         if missing := worker.driver.missing(step):
             self._recorder.skipped(
                 step, f"it needs {' and '.join(missing)}, which no step of {step.session} could read"
@@ -124,9 +135,8 @@ class Coordinator:
             raise ScenarioError(f"step {step.name!r}: {error.message}", step.place) from None
         if prepared is None:
             return  # this engine has nothing to do here
-        names = worker.driver.values | dict(step.names)
         self._recorder.start(step, prepared)
-        self._running[step.session] = _Running(step, worker, time.perf_counter(), names)
+        self._running[step.session] = _Running(step, worker, time.perf_counter(), prepared)
         worker.start(step, prepared)
 
     # -- waiting
@@ -134,7 +144,7 @@ class Coordinator:
     def _settle(self) -> None:
         """Wait until every running step has ended or is blocked by the server's word."""
         pause = FIRST_LOOK
-        while any(not running.blocked for running in self._running.values()):
+        while self._going and any(not running.blocked for running in self._running.values()):
             if self._collect(pause):
                 pause = FIRST_LOOK
             else:
@@ -146,7 +156,7 @@ class Coordinator:
     def _await_any(self) -> None:
         """All running steps are blocked and nothing else can start: wait until one of them ends, or time is up."""
         pause = 0.001
-        while self._running and not self._over_time():
+        while self._going and self._running and not self._over_time():
             if self._collect(pause):
                 self._settle()
                 return
@@ -156,7 +166,7 @@ class Coordinator:
                 return
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _collect(self, timeout: float) -> bool:
+    def _collect(self, timeout: float, *, look: bool = True) -> bool:
         """Take what has ended; True if anything had. If somebody may be free now, ask about those who wait."""
         try:
             arrived = [self._completions.get(timeout=timeout)]
@@ -179,7 +189,7 @@ class Coordinator:
             for running in ready:
                 ask |= self._record(running)
         waiting = [running for running in self._running.values() if running.blocked]
-        if ask and waiting:
+        if look and ask and waiting:
             self._look(waiting)
         return anything
 
@@ -206,11 +216,11 @@ class Coordinator:
         del self._running[completion.session]
         outcome = completion.outcome
         kind = ending(outcome, timed_out=running.timed_out, broken=running.broken)
-        operations = running.worker.driver.operations(running.step, outcome, running.names)
-        self._recorder.end(running.step, kind, outcome, operations, completion.finished - running.started)
+        operations = running.worker.driver.operations(running.step, running.prepared, outcome)
+        why = running.why if kind in (EventKind.timeout, EventKind.cancelled) else ""
+        self._recorder.end(running.step, kind, outcome, operations, completion.finished - running.started, text=why)
         if outcome.error is not None and outcome.error.kind is ErrorKind.connection:
-            self._lost[completion.session] = f"{completion.session} lost its connection: {outcome.error.message}"
-            self._end = (RunEnd.lost, self._lost[completion.session])
+            self._lose(f"{completion.session} lost its connection: {outcome.error.message}")
         return outcome.may_release or running.was_blocked or outcome.error is not None
 
     def _look(self, asked: list[_Running]) -> None:
@@ -219,15 +229,16 @@ class Coordinator:
         try:
             found = self._watch.waits(running.step for running in asked)
         except EngineError as error:
-            if not self._collect_endings():
-                self._end = (RunEnd.lost, str(error))
+            self._collect_endings()
+            if self._running:
+                self._lose(str(error))
             return
         news = False
         for running in asked:
             waits = found.get(running.step.session, [])
             holders = [wait.holder for wait in waits]
             if holders and holders != [wait.holder for wait in running.waits]:
-                if not running.blocked:
+                if not set(holders) <= set(running.waited_for):  # its first wait, or one for somebody new
                     self._recorder.blocked(running.step, holders, waits[0].resource)
                 running.was_blocked = True
                 running.waited_for = holders
@@ -237,14 +248,17 @@ class Coordinator:
             try:
                 self._new_picture(asked)
             except EngineError as error:
-                self._end = (RunEnd.lost, str(error))
+                self._lose(str(error))
 
-    def _collect_endings(self) -> bool:
-        """The observer is gone: let the sessions say so themselves, if they do within a second."""
-        deadline = time.perf_counter() + 1.0
+    def _collect_endings(self) -> None:
+        """Something is gone: let the sessions say so themselves, if they do within a second."""
+        deadline = time.perf_counter() + LAST_WORDS
         while self._running and time.perf_counter() < deadline:
-            self._collect(0.05)
-        return not self._running
+            self._collect(0.05, look=False)
+
+    def _lose(self, why: str) -> None:
+        if self._going:  # the first loss is the cause, others follow from it
+            self._end = (RunEnd.lost, why)
 
     # -- what the waits mean
 
@@ -276,13 +290,17 @@ class Coordinator:
         names = [wait.waiter for wait in cycle]
         self._recorder.picture(reason, waits, names, servers, seen, self._watch.locks(servers))
         if not seen:
-            self._break({wait.waiter for wait in cycle})
+            self._break(names)
 
-    def _break(self, sessions: set[str]) -> None:
+    def _break(self, ring: list[str]) -> None:
         """Cancel the step that the scenario appoints, if it is part of the cycle."""
         for running in self._running.values():
-            if running.step.name == self._case.scenario.break_cycle and running.step.session in sessions:
+            if running.step.name == self._case.scenario.break_cycle and running.step.session in ring:
                 running.broken = True
+                running.why = (
+                    f"cancelled by the harness, as 'break_cycle:' appoints: {' → '.join([*ring, ring[0]])} "
+                    "is a deadlock that no server can see"
+                )
                 running.worker.cancel()
 
     # -- time
@@ -310,7 +328,7 @@ class Coordinator:
             self._watch.locks(running.step.database for running in self._running.values()),
         )
         self._end = (RunEnd.hung, text)
-        self._cancel_all()
+        self._cancel_all(text)
         return True
 
     def _why_hung(self, late: list[_Running], seconds: float) -> str:
@@ -327,16 +345,19 @@ class Coordinator:
             return f"{said}; {ring} is a deadlock that the server has not ended in time: raise 'deadline:'"
         return f"{said}, which has no further step that would let it go: end its transaction in the schedule"
 
-    def _cancel_all(self) -> None:
+    def _cancel_all(self, why: str) -> None:
+        """End everything that still runs; what does not end even then is given up."""
         for running in self._running.values():
-            running.timed_out = True
-            running.worker.cancel()
+            if running.completion is None:
+                running.timed_out = True
+                running.why = f"cancelled by the harness: {why}"
+                running.worker.cancel()
         grace = time.perf_counter() + CANCEL_GRACE
         while self._running and time.perf_counter() < grace:
-            self._collect(0.05)
+            self._collect(0.05, look=False)
         for running in list(self._running.values()):
             text = f"did not end within {CANCEL_GRACE:g} s after it was cancelled; its connection is given up"
             error = ErrorRecord(kind=ErrorKind.cancelled, code="harness", message=text)
             seconds = time.perf_counter() - running.started
-            self._recorder.end(running.step, EventKind.timeout, Outcome(error=error), [], seconds)
+            self._recorder.end(running.step, EventKind.timeout, Outcome(error=error), [], seconds, text=running.why)
         self._running.clear()

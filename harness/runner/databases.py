@@ -49,21 +49,34 @@ class Databases:
 
     def make(self, logical: str, levels: Sequence[str]) -> Made:
         """An empty database for ``logical``. Raises ServerUnavailable, ServerError or EngineError."""
-        target = self._servers.target(logical)
-        kind = engine(target.engine)
         with self._lock:
-            admin = self._admin(target, kind)
-            name = f"{self._prefix}{next(self._numbers)}"
-            admin.create(name, levels)
-            made = Made(target, kind, name, kind.database_url(target.url, name), server_of(target), admin)
-            self._made[name] = made
+            target = self._servers.target(logical)
+            if target.url not in self._admins:
+                return self._make(target, levels)
+            try:
+                return self._make(target, levels)
+            except HarnessError:  # it was there before: if the server has died since, another one may take its place
+                self.forget(target)
+                return self._make(self._servers.target(logical), levels)
+
+    def _make(self, target: Target, levels: Sequence[str]) -> Made:
+        kind = engine(target.engine)
+        admin = self._admin(target, kind)
+        name = f"{self._prefix}{next(self._numbers)}"
+        admin.create(name, levels)
+        made = Made(target, kind, name, kind.database_url(target.url, name), server_of(target), admin)
+        self._made[name] = made
         return made
 
     def drop(self, made: Made) -> None:
-        """Drop it. Raises EngineError if the server refuses; silent if the server is gone."""
+        """Drop it. Raises HarnessError if that cannot be done; if the server has died, its next user finds another."""
         with self._lock:
             self._made.pop(made.name, None)
-            made.admin.drop(made.name)
+            try:
+                made.admin.drop(made.name)
+            except HarnessError:
+                self.forget(made.target)
+                raise
 
     def _admin(self, target: Target, kind: Engine) -> Admin:
         admin = self._admins.get(target.url)
@@ -82,12 +95,12 @@ class Databases:
                     admin.drop(name)
                     self.swept.append(f"{server}: {name}")
 
-    def forget(self, logical: str) -> None:
-        """Drop the connection to a server that has died, so that the next case connects anew."""
-        with self._lock, contextlib.suppress(HarnessError):
-            admin = self._admins.pop(self._servers.target(logical).url, None)
-            if admin is not None:
+    def forget(self, target: Target) -> None:
+        """Drop the connection to a server that may have died, and have the servers look whether it has."""
+        with self._lock:
+            if admin := self._admins.pop(target.url, None):
                 admin.close()
+            self._servers.forget(target.logical)
 
     def close(self) -> None:
         """Drop what is left and disconnect; never raises."""

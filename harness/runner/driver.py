@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.engines.base import Engine, Outcome, SessionOptions, Statement, Verb, plain
@@ -33,10 +33,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A step with its values filled in. ``shown`` is its text for people."""
+    """A step with its values filled in. ``shown`` is its text for people.
+
+    ``writes`` are the values that the step will leave in items, as far as they are known before it runs.
+    """
 
     statement: Statement
     shown: str
+    writes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Driver:
@@ -68,13 +72,18 @@ class Driver:
         """Names that the step needs and that were not read, because an earlier step of the session failed."""
         body = step.body(self.endpoints[step.database].engine.name)
         known = self.values.keys() | step.names.keys()
-        return sorted({name for expression in expressions.used_in(body) for name in expression.names()} - known)
+        used = [*expressions.used_in(body), *expressions.used_in(step.writes)]
+        return sorted({name for expression in used for name in expression.names()} - known)
 
     def prepare(self, step: Step) -> Prepared | None:
         """Fill in the step's values; None if it does nothing on this engine. Raises ScenarioError."""
         endpoint = self.endpoints[step.database]
         body = step.body(endpoint.engine.name)
-        return None if body is None else prepare(body, self.values | dict(step.names), endpoint, self.endpoints)
+        if body is None:
+            return None
+        names = self.values | dict(step.names)
+        prepared = prepare(body, names, endpoint, self.endpoints)
+        return replace(prepared, writes=_writes(step, body, names)) if step.writes else prepared
 
     def run(self, step: Step, prepared: Prepared) -> Outcome:
         """Run it to its end and keep what it read. Never raises for what the database says."""
@@ -84,8 +93,8 @@ class Driver:
                 self.values[item] = value
         return outcome
 
-    def operations(self, step: Step, outcome: Outcome, names: Mapping[str, Any]) -> list[Operation]:
-        """The reads and writes of items that a step has done; ``names`` are the values it was prepared with."""
+    def operations(self, step: Step, prepared: Prepared, outcome: Outcome) -> list[Operation]:
+        """The reads and writes of items that a step has done."""
         if outcome.error is not None:
             return []
         made = [
@@ -94,11 +103,13 @@ class Driver:
         ]
         affected = [result.affected for result in outcome.results if result.affected is not None]
         if step.writes and (not affected or any(affected)):
-            body = step.body(self.endpoints[step.database].engine.name)
-            for item, value in step.writes.items():
-                known, written = _written(value, body, outcome.results, names)
+            returned = captured({"it": ""}, [result for result in outcome.results if result.affected is not None])["it"]
+            for item, declared in step.writes.items():
+                told = declared == "" and returned is not None
+                known = told or item in prepared.writes
+                value = returned if told else prepared.writes.get(item)
                 made.append(
-                    Operation(action="w", item=item, value=written, known=known, predicate=item in self.predicates)
+                    Operation(action="w", item=item, value=value, known=known, predicate=item in self.predicates)
                 )
         return made
 
@@ -168,14 +179,14 @@ def captured(reads: Mapping[str, str], results: list[ResultSet]) -> dict[str, An
     return values
 
 
-def _written(value: Any, body: Body | None, results: list[ResultSet], names: Mapping[str, Any]) -> tuple[bool, Any]:
-    """Whether the value that a write left is known, and the value."""
-    if value != "":
-        return True, plain(expressions.fill(value, names))
-    returned = captured({"it": ""}, [result for result in results if result.affected is not None])
-    if returned["it"] is not None:
-        return True, returned["it"]
+def _writes(step: Step, body: Body, names: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that a step declares to write; one that it leaves open is that of the statement's only ``${…}``."""
     used = [expression for expression in expressions.used_in(body) if expression.names() - {"i", "n", "next"}]
-    if len(used) == 1:
-        return True, plain(used[0].evaluate(names))
-    return False, None
+    only = [plain(used[0].evaluate(names))] if len(used) == 1 else []
+    values: dict[str, Any] = {}
+    for item, value in step.writes.items():
+        if value != "":
+            values[item] = plain(expressions.fill(value, names))
+        elif only:
+            values[item] = only[0]
+    return values

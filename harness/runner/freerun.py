@@ -8,15 +8,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from harness.engines.base import Statement, Verb
+from harness.engines.base import Outcome, Statement, Verb
 from harness.errors import ScenarioError
 from harness.history import ErrorKind, RunEnd
-from harness.runner.driver import Driver
+from harness.runner.driver import Driver, Prepared
 from harness.runner.recorder import Recorder, ending
+from harness.runner.worker import surprised
 from harness.scenario.model import Case, Session, Step
+
+CANCEL_GRACE = 5.0
+"""Seconds that the workers have to end after their statements were cancelled."""
 
 
 def workers_of(case: Case) -> list[Session]:
@@ -40,10 +44,10 @@ class FreeRun:
         self._case = case
         self._drivers = drivers
         self._recorder = recorder
-        self._lock = threading.Lock()  # the recorder is one thread's: here they take turns
-        self._barrier = threading.Barrier(len(drivers))
+        self._lock = threading.Lock()  # recorder, counts and the preparing of steps: one worker at a time
+        self._start = threading.Barrier(len(drivers))
         self._stop = threading.Event()
-        self._failed: ScenarioError | None = None
+        self._failed: BaseException | None = None
         self._end = (RunEnd.completed, "")
         self.counts: Counter[str] = Counter()
 
@@ -53,73 +57,103 @@ class FreeRun:
             threading.Thread(target=self._work, args=(driver,), name=driver.session.name, daemon=True)
             for driver in self._drivers
         ]
-        for thread in threads:
-            thread.start()
-        deadline = time.monotonic() + self._case.scenario.case_deadline
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        if any(thread.is_alive() for thread in threads):
-            self._stop.set()
-            seconds = self._case.scenario.case_deadline
-            done = self.counts["attempted"]
-            self._end = (
-                RunEnd.hung,
-                f"free run not done after {seconds:g} s ({done} iterations): raise 'case_deadline:'",
-            )
-            for driver in self._drivers:
-                driver.cancel()
+        try:
             for thread in threads:
-                thread.join(5.0)
+                thread.start()
+            deadline = time.monotonic() + self._case.scenario.case_deadline
+            for thread in threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+            if any(thread.is_alive() for thread in threads):
+                self._end = (
+                    RunEnd.hung,
+                    f"free run not done after {self._case.scenario.case_deadline:g} s "
+                    f"({self.counts['attempted']} iterations): raise 'case_deadline:'",
+                )
+        finally:  # also when a thread could not be started, or somebody pressed Ctrl-C
+            self._end_all([thread for thread in threads if thread.is_alive()])
         if self._failed:
             raise self._failed
         return self._end
 
+    def _end_all(self, threads: list[threading.Thread]) -> None:
+        self._stop.set()
+        if threads:
+            self._start.abort()
+        deadline = time.monotonic() + CANCEL_GRACE
+        while threads and time.monotonic() < deadline:
+            for driver in self._drivers:  # again and again: a worker may have been between two statements
+                driver.cancel()
+            threads[0].join(0.1)
+            threads = [thread for thread in threads if thread.is_alive()]
+
     def _work(self, driver: Driver) -> None:
         free = self._case.scenario.free_running
-        self._barrier.wait()
-        for iteration in range(1, (free.iterations if free else 0) + 1):
-            if self._stop.is_set():
-                return
-            kind = self._iterate(driver, iteration)
-            with self._lock:
-                self.counts["attempted"] += 1
-                if kind is None:
-                    self.counts["committed"] += 1
-                else:
-                    self.counts["refused"] += 1
-                    self.counts[kind.value] += 1
+        try:
+            self._start.wait()
+            for iteration in range(1, (free.iterations if free else 0) + 1):
+                if self._stop.is_set():
+                    return
+                kind = self._iterate(driver, iteration)
+                with self._lock:
+                    self.counts["attempted"] += 1
+                    self.counts["committed" if kind is None else "refused"] += 1
+                    if kind is not None:
+                        self.counts[kind.value] += 1
+        except threading.BrokenBarrierError:
+            return
+        except BaseException as error:  # noqa: BLE001 - a worker that dies unheard would be missing in the counts
+            self._failed = self._failed or error
+            self._stop.set()
 
     def _iterate(self, driver: Driver, iteration: int) -> ErrorKind | None:
         """One transaction; the kind of error that refused it, or None."""
+        in_transaction: dict[str, Step] = {}  # database → the step after which it has a transaction open
         for step in (*driver.session.setup, *driver.session.steps):
-            try:
-                prepared = driver.prepare(step)
-            except ScenarioError as error:
-                self._failed = ScenarioError(f"step {step.name!r}: {error.message}", step.place)
-                self._stop.set()
-                return ErrorKind.other
-            if prepared is None:
-                continue
-            names = driver.values | dict(step.names)
+            if self._stop.is_set():
+                self._roll_back(driver, in_transaction, iteration)
+                return ErrorKind.cancelled
             with self._lock:
+                prepared = self._prepare(driver, step)
+                if prepared is None:
+                    continue
                 self._recorder.start(step, prepared, iteration)
-            started = time.perf_counter()
-            outcome = driver.run(step, prepared)
-            seconds = time.perf_counter() - started
-            operations = driver.operations(step, outcome, names)
-            with self._lock:
-                self._recorder.end(step, ending(outcome), outcome, operations, seconds, iteration)
-            if outcome.error is not None:
-                if outcome.error.kind is ErrorKind.connection:
-                    self._end = (RunEnd.lost, f"{driver.session.name} lost its connection: {outcome.error.message}")
-                    self._stop.set()
-                elif outcome.in_transaction:
-                    self._roll_back(driver, step, iteration)
-                return outcome.error.kind
+            outcome = self._run(driver, step, prepared, iteration)
+            if outcome.in_transaction:
+                in_transaction[step.database] = step
+            else:
+                in_transaction.pop(step.database, None)
+            if outcome.error is None:
+                continue
+            if outcome.error.kind is ErrorKind.connection:
+                self._end = (RunEnd.lost, f"{driver.session.name} lost its connection: {outcome.error.message}")
+                self._stop.set()
+            else:
+                self._roll_back(driver, in_transaction, iteration)
+            return outcome.error.kind
         return None
 
-    def _roll_back(self, driver: Driver, step: Step, iteration: int) -> None:
-        undo = Step("rollback", driver.session.name, step.database, {"*": "rollback"})
-        outcome = driver.connections[step.database].run(Statement(Verb.rollback))
+    def _prepare(self, driver: Driver, step: Step) -> Prepared | None:
+        try:
+            return driver.prepare(step)
+        except ScenarioError as error:
+            raise ScenarioError(f"step {step.name!r}: {error.message}", step.place) from None
+
+    def _run(self, driver: Driver, step: Step, prepared: Prepared, iteration: int) -> Outcome:
+        started = time.perf_counter()
+        try:
+            outcome = driver.run(step, prepared)
+        except Exception as error:  # noqa: BLE001 - a driver's surprise ends the step, not the worker
+            outcome = surprised(error)
+        seconds = time.perf_counter() - started
         with self._lock:
-            self._recorder.end(undo, ending(outcome), outcome, [], 0.0, iteration)
+            operations = driver.operations(step, prepared, outcome)
+            self._recorder.end(step, ending(outcome), outcome, operations, seconds, iteration)
+        return outcome
+
+    def _roll_back(self, driver: Driver, in_transaction: Mapping[str, Step], iteration: int) -> None:
+        for step in in_transaction.values():
+            undo = Step("rollback", driver.session.name, step.database, {"*": "rollback"})
+            prepared = Prepared(Statement(Verb.rollback), "rollback")
+            with self._lock:
+                self._recorder.start(undo, prepared, iteration)
+            self._run(driver, undo, prepared, iteration)

@@ -43,6 +43,10 @@ class Servers(Protocol):
         """Start the servers of several databases side by side. Raises nothing: :meth:`target` does, later."""
         ...
 
+    def forget(self, logical: str) -> None:
+        """Somebody found the server of ``logical`` dead: look at it anew when it is next asked for; never raises."""
+        ...
+
     def stop(self) -> None:
         """Stop what this set started and remove its data; never raises, may be called twice."""
         ...

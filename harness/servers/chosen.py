@@ -42,6 +42,11 @@ class ChosenServers:
         """Start the servers of several databases side by side; problems are raised by :meth:`target`, later."""
         self.otherwise.prefetch(name for name in logicals if name not in self.given.urls and name not in self.kept)
 
+    def forget(self, logical: str) -> None:
+        """Look anew at a server that somebody found dead; those that are given or kept are not ours to replace."""
+        if logical not in self.given.urls and logical not in self.kept:
+            self.otherwise.forget(logical)
+
     def stop(self) -> None:
         """Stop what this run started, if we own the run; never raises. Kept servers stay."""
         self.otherwise.stop()

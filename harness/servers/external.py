@@ -35,5 +35,8 @@ class ExternalServers:
     def prefetch(self, logicals: Iterable[str]) -> None:
         """Nothing to start."""
 
+    def forget(self, logical: str) -> None:
+        """Nothing to look at: they are not ours."""
+
     def stop(self) -> None:
         """Nothing to stop: they are not ours."""

@@ -32,6 +32,7 @@ class SharedServers(ABC):
         self._opened = False
         self._found: dict[str, Record] = {}
         self._failed: dict[str, HarnessError] = {}
+        self._renew: set[str] = set()  # found dead by those who used them: to be started again
 
     @abstractmethod
     def start(self, record: Record) -> None:
@@ -58,6 +59,12 @@ class SharedServers(ABC):
             with ThreadPoolExecutor(max_workers=len(servers)) as pool:
                 for attempt in [pool.submit(self._get, server) for server in servers]:
                     attempt.exception()
+
+    def forget(self, logical: str) -> None:
+        """Look anew at the server of ``logical`` when it is next asked for: if it has died, another one is started."""
+        server = self.server_of.get(logical, "")
+        self._found.pop(server, None)
+        self._renew.add(server)
 
     def stop(self) -> None:
         """Stop the whole set and remove its data, if we own it; never raises."""
@@ -98,7 +105,7 @@ class SharedServers(ABC):
                 if record.alive:
                     self.joined(record)
                     return record
-                if self.folder.owner:
+                if self.folder.owner and server not in self._renew:
                     home = self.folder.path / server
                     logs = processes.last_lines(home / "server.log", home / "data" / "log" / "postgresql.log")
                     raise ServerError(f"{server} went away during the run; its last log lines:\n{logs}")
