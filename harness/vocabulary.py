@@ -71,12 +71,12 @@ ADYA = {
     Phenomenon.read_skew: "G-single",
     Phenomenon.phantom: "PMP",
     Phenomenon.write_skew: "G2-item",
-    Phenomenon.read_only_anomaly: "G2",
+    Phenomenon.read_only_anomaly: "G2-item",
     Phenomenon.deadlock: "",
     Phenomenon.hidden_deadlock: "",
 }
 """Each phenomenon's usual code; an :class:`Anomaly` carries the one that was really found (G2 for a write skew over
-a predicate, say)."""
+a predicate, P1 for a dirty read of what was committed later)."""
 
 ALIASES = {
     "incorrect summary": Phenomenon.read_skew,
@@ -85,6 +85,12 @@ ALIASES = {
     "aborted read": Phenomenon.dirty_read,
 }
 """Other names that people use in scenarios."""
+
+CODES = {code: phenomenon for phenomenon, code in ADYA.items() if code and list(ADYA.values()).count(code) == 1}
+"""The codes that name one phenomenon and no other."""
+
+PHENOMENON_NAMES = (*(one.value for one in Phenomenon), *ALIASES, *CODES)
+"""All names that a scenario may use."""
 
 
 def phenomenon(name: str) -> Phenomenon:
@@ -96,10 +102,12 @@ def phenomenon(name: str) -> Phenomenon:
     (<Phenomenon.read_skew: 'read skew'>, <Phenomenon.lost_update: 'lost update'>)
     """
     word = name.strip().lower()
-    known = {item.value: item for item in Phenomenon} | ALIASES
+    known = {item.value: item for item in Phenomenon} | ALIASES | {code.lower(): item for code, item in CODES.items()}
     if word in known:
         return known[word]
-    coded = [item for item, code in ADYA.items() if code and code.lower() == word]
-    if len(coded) == 1:
-        return coded[0]
-    raise ValueError(f"unknown phenomenon {name!r}{did_you_mean(word, known)} (known: {', '.join(sorted(known))})")
+    several = [item.value for item, code in ADYA.items() if code and code.lower() == word]
+    if several:
+        raise ValueError(f"{name!r} may be {' or '.join(several)}: say which")
+    raise ValueError(
+        f"unknown phenomenon {name!r}{did_you_mean(word, known)} (known: {', '.join(sorted(PHENOMENON_NAMES))})"
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 
-from harness.scenario.load import DEFAULT, engines_of
-from harness.scenario.model import Case, Expectation, Placed, Scenario, Schedule
-from harness.vocabulary import LEVELS, REAL_ENGINE
+from harness.scenario.model import DEFAULT, FREE_RUNNING, Case, Expectation, Placed, Scenario, Schedule
+from harness.vocabulary import REAL_ENGINE
 
 Describe = Callable[[str], tuple[str, bool]]
 """Logical database → its engine here, and whether that is a stand-in."""
@@ -28,37 +28,25 @@ def cases(scenario: Scenario, describe: Describe) -> Iterator[Case]:
         if reason := _reason(scenario, placed):
             yield Case(f"{scenario.id}[{where}]", scenario, tuple(placed), "", Schedule("", ()), Expectation(), reason)
             continue
-        levels = scenario.levels.get(engine) or LEVELS[engine][:1]
-        for level, schedule in product(levels, scenario.schedules):
-            expectation = _expectation(schedule.expect, engine, level) or _expectation(scenario.expect, engine, level)
-            named = "" if schedule.name in (DEFAULT, "free-running") else f"-{schedule.name}"
+        for level, schedule in product(scenario.levels_on(engine), scenario.schedules):
+            named = "" if schedule.name in (DEFAULT, FREE_RUNNING) else f"-{schedule.name}"
             yield Case(
                 id=f"{scenario.id}[{where}-{level.replace(' ', '_')}{named}]",
                 scenario=scenario,
                 databases=tuple(_at_level(database, engine, level, scenario) for database in placed),
                 level=level,
                 schedule=schedule,
-                expectation=expectation or Expectation(),
+                expectation=scenario.expectation(schedule, engine, level) or Expectation(),
             )
 
 
-def _expectation(by_engine: object, engine: str, level: str) -> Expectation | None:
-    if not isinstance(by_engine, dict):
-        return None
-    by_level = by_engine.get(engine, {})
-    found: Expectation | None = by_level.get(level) or by_level.get("any")
-    return found
-
-
 def _at_level(database: Placed, engine: str, level: str, scenario: Scenario) -> Placed:
-    own = level if database.engine == engine else next(
-        iter(scenario.levels.get(database.engine, ())), LEVELS[database.engine][0]
-    )  # fmt: skip
-    return Placed(database.alias, database.logical, database.engine, database.stand_in, own)
+    """Databases on the case's engine run at its level, others at the first one that the file gives their engine."""
+    return replace(database, level=level if database.engine == engine else scenario.levels_on(database.engine)[0])
 
 
 def _reason(scenario: Scenario, placed: list[Placed]) -> str:
-    known = engines_of(scenario)
+    known = scenario.engines
     first = placed[0]
     if first.engine not in known:
         real = REAL_ENGINE[first.logical]

@@ -21,6 +21,9 @@ from harness.errors import ScenarioError
 
 _EXPRESSION = re.compile(r"\$(\$\{|\{(?P<inner>[^{}]*)\})")
 _DATABASE = re.compile(r"databases\.(?P<alias>\w+)\Z")
+_NOT_CODE = re.compile(
+    r"""(?P<quoted>'[^']*(?:'|\Z)|"[^"]*(?:"|\Z)|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)|--[^\n]*|/\*.*?(?:\*/|\Z)""", re.S
+)
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "float": float,
@@ -48,10 +51,14 @@ class Expression:
             raise ScenarioError(f"cannot compute ${{{self.source}}}: {error} (known names: {known})") from None
 
     def names(self) -> set[str]:
-        """The names it uses."""
-        return {node.id for node in ast.walk(ast.parse(self.source, mode="eval")) if isinstance(node, ast.Name)} - set(
-            _FUNCTIONS
-        )
+        """The names it uses. Raises ScenarioError (without a location) if it is no expression."""
+        try:
+            tree = ast.parse(self.source, mode="eval")
+        except SyntaxError:
+            raise ScenarioError(f"{self.source!r} is not an expression") from None
+        used = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        own = {node.id for node in used if isinstance(node.ctx, ast.Store)}  # [x for x in rows]
+        return {node.id for node in used} - own - set(_FUNCTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +77,30 @@ def parse(text: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     end = 0
     for match in _EXPRESSION.finditer(text):
-        parts.append(text[end : match.start()])
+        parts.append(_plain(text[end : match.start()]))
         end = match.end()
-        inner = match["inner"]
-        if inner is None:
+        if match["inner"] is None:
             parts.append("${")
             continue
-        inner = inner.strip()
+        inner = match["inner"].strip()
         if database := _DATABASE.match(inner):
             parts.append(DatabaseName(database["alias"]))
             continue
+        expression = Expression(inner)
         try:
-            ast.parse(inner, mode="eval")
-        except SyntaxError:
+            expression.names()
+        except ScenarioError:
             raise ScenarioError(f"${{{inner}}} is not an expression") from None
-        parts.append(Expression(inner))
-    parts.append(text[end:])
+        parts.append(expression)
+    parts.append(_plain(text[end:]))
     return tuple(part for part in parts if part != "")
+
+
+def _plain(text: str) -> str:
+    if "${" in text:
+        began = text[text.index("${") :].split("\n")[0][:30]
+        raise ScenarioError(f"{began!r} is not closed by '}}', or has braces in it ('$${{' stands for a plain '${{')")
+    return text
 
 
 def expressions(text: str) -> list[Expression]:
@@ -95,15 +109,14 @@ def expressions(text: str) -> list[Expression]:
 
 
 def check_sql(text: str) -> None:
-    """Raise ScenarioError if an expression stands inside a quoted SQL string: it is bound, not pasted."""
-    quotes = 0
-    for part in parse(text):
-        if isinstance(part, str):
-            quotes += part.count("'")
-        elif isinstance(part, Expression) and quotes % 2:
-            raise ScenarioError(
-                f"${{{part.source}}} stands inside quotes: write it without them, it is bound as a value"
-            )
+    """Raise ScenarioError if an expression stands inside a quoted SQL string or a comment: it is bound, not pasted."""
+    used = expressions(text)
+    bare = "".join("\0" if isinstance(part, Expression) else str(part) for part in parse(text))
+    for match in _NOT_CODE.finditer(bare):
+        if "\0" in match[0]:
+            expression = used[bare.count("\0", 0, match.start())]
+            inside = "quotes: write it without them," if match["quoted"] else "a comment, and"
+            raise ScenarioError(f"${{{expression.source}}} stands inside {inside} it is bound as a value")
 
 
 def bind_sql(
@@ -139,12 +152,18 @@ def fill(value: Any, names: Mapping[str, Any]) -> Any:
         parts = parse(value)
         if len(parts) == 1 and isinstance(parts[0], Expression):
             return parts[0].evaluate(names)
-        return "".join(str(part.evaluate(names)) if isinstance(part, Expression) else str(part) for part in parts)
+        return "".join(str(part.evaluate(names)) if isinstance(part, Expression) else _text(part) for part in parts)
     if isinstance(value, Mapping):
         return {key: fill(item, names) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [fill(item, names) for item in value]
     return value
+
+
+def _text(part: str | DatabaseName) -> str:
+    if isinstance(part, DatabaseName):
+        raise ScenarioError(f"${{databases.{part.alias}}} can stand in SQL only")
+    return part
 
 
 def used_in(value: Any) -> list[Expression]:

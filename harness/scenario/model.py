@@ -7,16 +7,23 @@ schedule, with the expectation that holds there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from harness.errors import Location
 from harness.history import ErrorKind
-from harness.scenario.written import Body
-from harness.vocabulary import Phenomenon
+from harness.scenario.written_expect import ANY
+from harness.scenario.written_steps import Body
+from harness.vocabulary import LEVELS, Phenomenon
 
 VERBS = ("begin", "commit", "rollback")
+
+DEFAULT = "default"
+"""The name of the only schedule of a scenario; it does not show in ids."""
+
+FREE_RUNNING = "free-running"
+"""The name of a free run's schedule, which has no entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +99,30 @@ class Expectation:
     counts: Mapping[str, Any] = field(default_factory=dict)
 
     def as_record(self) -> dict[str, object]:
-        """Plain values for the evidence; what was not said is left out."""
+        """Plain values for the evidence; what was not said is left out. :meth:`from_record` is its inverse."""
         full: dict[str, object] = {
             "finds": [item.value for item in self.finds],
-            "allows": [item.value for item in self.allows],
-            "victim": self.victim,
-            "errors": dict(self.errors),
-            "blocks": list(self.blocks) if self.blocks is not None else None,
-            "sees": dict(self.sees),
-            "final": dict(self.final),
-            "counts": dict(self.counts),
+            "allows": [item.value for item in self.allows] or None,
+            "victim": self.victim or None,
+            "errors": dict(self.errors) or None,
+            "blocks": list(self.blocks) if self.blocks is not None else None,  # none at all is said, too
+            "sees": dict(self.sees) or None,
+            "final": dict(self.final) or None,
+            "counts": dict(self.counts) or None,
         }
-        return {key: value for key, value in full.items() if value not in ("", None, {}, []) or key == "finds"}
+        return {key: value for key, value in full.items() if value is not None}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Expectation:
+        """The expectation that a record was made of. Raises ValueError for what no record holds."""
+        if foreign := set(record) - {field.name for field in fields(cls)}:
+            raise ValueError(f"an expectation says nothing of {', '.join(sorted(foreign))}")
+        made = dict(record)
+        for key in ("finds", "allows"):
+            made[key] = tuple(map(Phenomenon, record.get(key, ())))
+        if record.get("blocks") is not None:
+            made["blocks"] = tuple(record["blocks"])
+        return cls(**made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +168,24 @@ class Scenario:
                 if step.name == name:
                     return step
         raise KeyError(name)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The engines that it speaks of, in the order of its file."""
+        per_schedule = [engine for schedule in self.schedules for engine in schedule.expect]
+        return tuple(dict.fromkeys([*self.levels, *self.expect, *per_schedule]))
+
+    def levels_on(self, engine: str) -> tuple[str, ...]:
+        """The levels to run at on ``engine``: those of the file, else the engine's default."""
+        return tuple(self.levels.get(engine) or LEVELS[engine][:1])
+
+    def expectation(self, schedule: Schedule, engine: str, level: str) -> Expectation | None:
+        """What is expected there: the schedule's own word before the scenario's, a level's before ``any``."""
+        for by_engine in (schedule.expect, self.expect):
+            by_level = by_engine.get(engine, {})
+            if found := by_level.get(level, by_level.get(ANY)):
+                return found
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,15 @@ from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.reader import ReaderError
 
 from harness.errors import Location, ScenarioError
 
-Path_ = tuple[str | int, ...]
+Keys = tuple[str | int, ...]
+"""The way to a value: keys and list positions from the file's top."""
+
+MOST_VALUES = 100_000
+"""Aliases can unfold a small file into a huge one; more values than this are refused."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -40,9 +45,9 @@ class Source:
 
     file: Path
     data: Any = None
-    places: dict[Path_, Location] = field(default_factory=dict)
+    places: dict[Keys, Location] = field(default_factory=dict)
 
-    def locate(self, path: Path_) -> Location:
+    def locate(self, path: Keys) -> Location:
         """The place of ``path``, or of the longest beginning of it that exists."""
         for end in range(len(path), -1, -1):
             if place := self.places.get(path[:end]):
@@ -57,51 +62,100 @@ class Source:
 def read(file: Path) -> Source:
     """Read and parse a file. Raises ScenarioError: unreadable, malformed, empty, a key twice."""
     try:
-        text = file.read_text(encoding="utf-8")
+        raw = file.read_bytes()
     except OSError as error:
-        raise ScenarioError(f"{file}: cannot be read: {error.strerror}") from None
+        raise ScenarioError(f"{file}: cannot be read: {error.strerror or error}") from None
+    try:
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ScenarioError(f"{file}: is not UTF-8 text (byte {error.start})") from None
+        lines = raw[: error.start].decode("utf-8", "replace").split("\n")
+        place = Location(file, len(lines), len(lines[-1]) + 1)
+        raise ScenarioError(f"is not UTF-8 text (byte {raw[error.start]:#04x})", place) from None
     return parse(text, file)
 
 
 def parse(text: str, file: Path) -> Source:
-    """Parse YAML text that came from ``file``."""
+    """Parse YAML text that came from ``file``. Raises ScenarioError as :func:`read` does."""
     source = Source(file)
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except ReaderError as error:
+        raise ScenarioError(
+            f"not valid YAML: the character {chr(error.character)!r} may not stand in it",
+            _at(text, error.position, file),
+        ) from None
     try:
         node = loader.get_single_node()
-        if node is None:
+        if node is None or (isinstance(node, ScalarNode) and not node.value):
             raise ScenarioError("the file is empty: a scenario begins with 'title:'", Location(file, 1, 1))
-        source.data = _build(loader, node, (), source)
+        source.data = _Builder(loader, source).build(node, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = Location(file, mark.line + 1, mark.column + 1) if mark else None
-        context = f" ({error.context})" if error.context else ""
-        raise ScenarioError(f"not valid YAML: {error.problem}{context}", where) from None
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"not valid YAML: {' '.join(str(error).split())}", Location(file, 1, 1)) from None
+        raise ScenarioError(f"not valid YAML: {_in_words(error)}", where) from None
     finally:
         loader.dispose()
     return source
 
 
-def _build(loader: _Loader, node: Node, path: Path_, source: Source) -> Any:
-    place = Location(source.file, node.start_mark.line + 1, node.start_mark.column + 1)
-    source.places.setdefault(path, place)
-    if isinstance(node, MappingNode):
+def _at(text: str, position: int, file: Path) -> Location:
+    lines = text[:position].split("\n")
+    return Location(file, len(lines), len(lines[-1]) + 1)
+
+
+def _in_words(error: yaml.MarkedYAMLError) -> str:
+    problem, context = error.problem or "", error.context or ""
+    if r"'\t'" in problem:
+        return "a tab cannot indent, use spaces"
+    if context == "while scanning a quoted scalar":
+        line = f", opened in line {error.context_mark.line + 1}" if error.context_mark else ""
+        return f"a quote is not closed{line}"
+    if problem == "mapping values are not allowed here":
+        return f"{problem}: put a text that has ': ' in it into quotes"
+    return f"{problem} ({context})" if context else problem
+
+
+class _Builder:
+    """Makes plain data of YAML's nodes and notes their places."""
+
+    def __init__(self, loader: _Loader, source: Source) -> None:
+        self.loader = loader
+        self.source = source
+        self.values = 0
+        self.within: list[Node] = []  # from the top to here: an alias to one of them would never end
+
+    def build(self, node: Node, path: Keys) -> Any:
+        place = self._place(node)
+        self.source.places.setdefault(path, place)
+        self.values += 1
+        if self.values > MOST_VALUES or node in self.within:
+            raise ScenarioError("aliases make this file endless" if node in self.within else "too many values", place)
+        if isinstance(node, ScalarNode):
+            return self.loader.construct_object(node)
+        self.within.append(node)
+        made = self._mapping(node, path) if isinstance(node, MappingNode) else self._list(node, path)
+        self.within.pop()
+        return made
+
+    def _place(self, node: Node) -> Location:
+        return Location(self.source.file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    def _mapping(self, node: MappingNode, path: Keys) -> dict[str, Any]:
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key_place = Location(source.file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            place = self._place(key_node)
             if not isinstance(key_node, ScalarNode):
-                raise ScenarioError("a key must be a plain word", key_place)
+                raise ScenarioError(
+                    "a key must be a plain word; a text that begins with '{' or '[' needs quotes", place
+                )
             key = str(key_node.value)
             if key in data:
-                first = source.places[(*path, key)]
-                raise ScenarioError(f"{key!r} stands here a second time (first in line {first.line})", key_place)
-            source.places[(*path, key)] = key_place
-            data[key] = _build(loader, value_node, (*path, key), source)
+                first = self.source.places[(*path, key)]
+                raise ScenarioError(f"{key!r} stands here a second time (first in line {first.line})", place)
+            self.source.places[(*path, key)] = place
+            data[key] = self.build(value_node, (*path, key))
         return data
-    if isinstance(node, SequenceNode):
-        return [_build(loader, item, (*path, index), source) for index, item in enumerate(node.value)]
-    return loader.construct_object(node)
+
+    def _list(self, node: Node, path: Keys) -> list[Any]:
+        assert isinstance(node, SequenceNode)
+        return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]

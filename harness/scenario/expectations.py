@@ -1,0 +1,130 @@
+"""The expectations of a file: engines × levels, each name in them known, each value computable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.errors import ScenarioError
+from harness.scenario.model import Expectation
+from harness.scenario.problems import unknown
+from harness.scenario.reading import Reading
+from harness.scenario.sessions import Cast
+from harness.scenario.source import Keys
+from harness.scenario.wanted import comparison
+from harness.scenario.written_expect import ANY, COUNTS, ExpectationWritten
+from harness.vocabulary import LEVELS, Phenomenon
+
+ByEngine = dict[str, dict[str, Expectation]]
+
+
+def expectations(
+    reading: Reading, cast: Cast, written: Mapping[str, Mapping[str, ExpectationWritten]], path: Keys
+) -> ByEngine:
+    """Engine → level (or ``any``) → expectation. Raises ScenarioError."""
+    made: ByEngine = {}
+    for engine, by_level in written.items():
+        known = (ANY, *LEVELS[engine])
+        of_engine = made.setdefault(engine, {})
+        for levels, expectation in by_level.items():
+            at = (*path, engine, levels)
+            resolved = _Expected(reading, cast, at).resolve(expectation)
+            for level in (name.strip() for name in levels.split(",")):
+                if level not in known:
+                    raise reading.error(unknown("level", level, known, engine) + _or_key(level), *at)
+                if level in of_engine:
+                    raise reading.error(f"{engine} at {level!r} is expected twice: say it once", *at)
+                of_engine[level] = resolved
+    return made
+
+
+def _or_key(level: str) -> str:
+    keys = ", ".join(ExpectationWritten.model_fields)
+    return "" if "," in level or " " in level else f"; the keys of an expectation are {keys}"
+
+
+class _Expected:
+    """One expectation, at its place."""
+
+    def __init__(self, reading: Reading, cast: Cast, path: Keys) -> None:
+        self.reading = reading
+        self.cast = cast
+        self.path = path
+        self.steps = cast.steps
+        self.sessions = [session.name for session in cast.sessions]
+
+    def resolve(self, written: ExpectationWritten) -> Expectation:
+        """Parameters filled in, every name looked up."""
+        self._check_mode(written)
+        victim = str(self.reading.fill(written.victim or "", *self.path, "victim"))
+        if victim and victim not in self.sessions:
+            raise self.reading.unknown("session", victim, self.sessions, "expect.victim", *self.path, "victim")
+        return Expectation(
+            finds=tuple(Phenomenon(name) for name in written.finds),
+            allows=tuple(Phenomenon(name) for name in written.allows),
+            victim=victim,
+            errors=self._named(written.errors, "errors", "step", self.steps),
+            blocks=None if written.blocks is None else tuple(self._blocked(written.blocks)),
+            sees=self._values(written.sees, "sees", "step", self.steps),
+            final=self._values(written.final, "final", "item", self.reading.written.items),
+            counts=self._values(written.counts, "counts", "count", COUNTS),
+        )
+
+    def _check_mode(self, written: ExpectationWritten) -> None:
+        free = self.reading.written.free_running is not None
+        wrong = ("victim", "errors", "blocks", "sees") if free else ("counts",)
+        for key in wrong:
+            if getattr(written, key):
+                why = "a free run's steps run many times: say it in counts" if free else "only a free run counts"
+                raise self.reading.error(f"expect.{key} says nothing here: {why}", *self.path, key)
+
+    def _blocked(self, names: list[str]) -> list[str]:
+        made: list[str] = []
+        for number, name in enumerate(names):
+            steps = self.cast.steps_called(str(self.reading.fill(name, *self.path, "blocks")))
+            if not steps:
+                raise self.reading.unknown("step", name, self.cast.names, "expect.blocks", *self.path, "blocks", number)
+            made += steps
+        return made
+
+    def _named(self, written: Mapping[str, Any], key: str, what: str, known: Any) -> dict[str, Any]:
+        """Steps of copied sessions may be named with a parameter: ``want_${n}``."""
+        made = {}
+        for name, value in written.items():
+            at = (*self.path, key, name)
+            full = str(self.reading.fill(name, *at))
+            if full not in known:
+                raise self.reading.unknown(what, full, known, f"expect.{key}", *at)
+            made[full] = value
+        return made
+
+    def _values(self, written: Mapping[str, Any], key: str, what: str, known: Any) -> dict[str, Any]:
+        made = self._named(written, key, what, known)
+        for name, value in zip(list(made), written, strict=True):
+            at = (*self.path, key, value)
+            made[name] = self.reading.fill(made[name], *at)
+            self._check_relation(made[name], at)
+        return made
+
+    def _check_relation(self, wanted: Any, path: Keys) -> None:
+        """The right side of ``"< …"`` is computed when the run has ended: now only its names can be looked up.
+
+        They are what came out of the run. Parameters are filled in by ``${…}`` here, so that a stored expectation needs
+        nothing but the history to be judged again.
+        """
+        relation = comparison(wanted)
+        if relation is None:
+            return
+        _, right = relation
+        items = self.reading.written.items
+        known = [*items, *(f"initial_{item}" for item in items)]
+        if self.reading.written.free_running is not None:
+            known += [name.replace(" ", "_") for name in COUNTS]
+        try:
+            names = right.names()
+        except ScenarioError as error:
+            raise self.reading.error(f"{wanted!r}: {error.message}", *path) from None
+        for name in sorted(names - set(known)):
+            if name in self.reading.parameters:
+                raise self.reading.error(f"{wanted!r}: write the parameter as ${{{name}}}", *path)
+            raise self.reading.error(f"{wanted!r}: " + unknown("name", name, known), *path)

@@ -1,0 +1,51 @@
+"""A file being read: what all parts of the loader need of it, and errors with their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import ScenarioError
+from harness.scenario import expressions
+from harness.scenario.problems import unknown
+from harness.scenario.source import Source
+from harness.scenario.written import ScenarioWritten
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """``written`` came from ``source``; ``parameters`` are in force; ``placements`` say where it runs: alias → database."""
+
+    source: Source
+    written: ScenarioWritten
+    parameters: Mapping[str, Any]
+    placements: tuple[Mapping[str, str], ...]
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The databases of a case, the sessions' default first."""
+        return tuple(self.placements[0])
+
+    def error(self, message: str, *path: str | int) -> ScenarioError:
+        """An error at the place of ``path``."""
+        return self.source.error(message, *path)
+
+    def unknown(self, what: str, name: str, known: Iterable[str], where: str, *path: str | int) -> ScenarioError:
+        """An error: ``name`` is none of ``known``."""
+        return self.error(unknown(what, name, known, where), *path)
+
+    def alias(self, name: str | None, *path: str | int) -> str:
+        """The alias that ``on:`` names, or the default."""
+        if name is None:
+            return self.aliases[0]
+        if name not in self.aliases:
+            raise self.unknown("database alias", name, self.aliases, "on", *path)
+        return name
+
+    def fill(self, value: Any, *path: str | int, names: Mapping[str, Any] | None = None) -> Any:
+        """``value`` with the file's parameters, and ``names``, in its ``${…}``."""
+        try:
+            return expressions.fill(value, {**self.parameters, **(names or {})})
+        except ScenarioError as error:
+            raise self.error(error.message, *path) from None
