@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from harness.errors import HarnessError, ScenarioError, ServerUnavailable
+from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
 
 app = typer.Typer(
     name="harness",
@@ -40,9 +40,15 @@ def main() -> None:
         sys.exit(0)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever reads has seen enough; that is no failure."""
+        raise BrokenPipeError
+
+
 def _console() -> Console:
     # A pipe gets plain text of a width that lines do not wrap at by surprise.
-    return Console() if sys.stdout.isatty() else Console(width=110, force_terminal=False, no_color=True)
+    return Console() if sys.stdout.isatty() else _Console(width=110, force_terminal=False, no_color=True)
 
 
 @contextmanager
@@ -78,7 +84,10 @@ def run(
     )
     failed = ran = 0
     try:
-        chosen = [case for file in _scenario_files(files) for case in suite.cases(file) if match in case.id]
+        every = [case for file in _scenario_files(files) for case in suite.cases(file)]
+        chosen = [case for case in every if match in case.id]
+        if every and not chosen:
+            raise ScenarioError(f"no case has {match!r} in its id; the first one is {every[0].id}")
         with _progress("starting servers"):
             suite.prefetch(chosen)
         for case in chosen:
@@ -90,6 +99,12 @@ def run(
                     result = suite.run(case)
             except ServerUnavailable as error:
                 console.print(f"- {case.id}: skipped: {error}", markup=False, highlight=False)
+                continue
+            except StoreError:
+                raise
+            except HarnessError as error:  # this case cannot be run; the others may
+                failed += 1
+                console.print(f"✗ {case.id}: {error}", markup=False, highlight=False)
                 continue
             ran += 1
             verdict = result.evidence.verdict

@@ -80,6 +80,7 @@ class Coordinator:
         self._cycles: set[frozenset[tuple[str, str]]] = set()
         self._deadline = time.perf_counter() + case.scenario.case_deadline
         self._end: tuple[RunEnd, str] = (RunEnd.completed, "")
+        self._last_words = 0.0
         self._steps = {step.name: step for session in case.scenario.sessions for step in session.steps}
 
     def run(self) -> tuple[RunEnd, str]:
@@ -91,6 +92,8 @@ class Coordinator:
             if self._going:
                 self._start(step)
                 self._settle()
+            while self._going and step.session in self._running:  # blocked before anything has begun
+                self._await_any()
         pending = list(self._case.schedule.entries)
         while self._going and (pending or self._running):
             index = self._next(pending)
@@ -252,8 +255,8 @@ class Coordinator:
 
     def _collect_endings(self) -> None:
         """Something is gone: let the sessions say so themselves, if they do within a second."""
-        deadline = time.perf_counter() + LAST_WORDS
-        while self._running and time.perf_counter() < deadline:
+        self._last_words = self._last_words or time.perf_counter() + LAST_WORDS
+        while self._running and time.perf_counter() < self._last_words:
             self._collect(0.05, look=False)
 
     def _lose(self, why: str) -> None:

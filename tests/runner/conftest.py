@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import itertools
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from harness.evidence.model import Evidence
+from harness.evidence.verdict import judge
+from harness.history import ENDINGS, Event, EventKind, History
+from harness.runner.case import run_case
+from harness.scenario.cases import cases
+from harness.scenario.load import load
+from harness.scenario.model import Case
+from harness.suite import Settings, Suite
+
+_numbers = itertools.count(1)
+
+TABLE = """
+title: A test
+database: promptsales
+setup:
+  - CREATE TABLE t (id int PRIMARY KEY, v int)
+  - INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)
+expect: {postgresql: {any: {}}}
+"""
+"""The head of most scenarios here: one table, three rows, and nothing that must be found."""
+
+
+def eventually(check: Callable[[], object], what: str, seconds: float = 15) -> None:
+    """Poll until ``check`` holds."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+
+
+class Play:
+    """Writes a scenario, runs its cases on the run's servers, keeps nothing under results/."""
+
+    def __init__(self, suite: Suite, folder: Path) -> None:
+        self.suite = suite
+        self.folder = folder
+
+    def cases(self, text: str | Path, **parameters: object) -> list[Case]:
+        file = text
+        if isinstance(text, str):
+            file = self.folder / f"case_{next(_numbers)}.yaml"
+            file.write_text(textwrap.dedent(text), "utf-8")
+        scenario = load(Path(file), {name: str(value) for name, value in parameters.items()})
+        return [case for case in cases(scenario, self.suite.servers.describe) if not case.reason]
+
+    def __call__(self, text: str | Path, **parameters: object) -> Evidence:
+        case = self.cases(text, **parameters)[0]
+        history = run_case(case, self.suite.databases)
+        assert History.model_validate_json(history.model_dump_json()) == history
+        well_formed(history)
+        verdict = judge(history, case.expectation, case.scenario.parameters)
+        return Evidence(history=history, verdict=verdict)
+
+    def table(self, rest: str, **parameters: object) -> Evidence:
+        """Run :data:`TABLE` with ``rest`` added."""
+        return self(TABLE + textwrap.dedent(rest), **parameters)
+
+
+def well_formed(history: History) -> None:
+    """Whatever happened: numbers rise, times too, and what began has ended exactly once."""
+    numbers = [event.seq for event in history.events]
+    assert numbers == sorted(set(numbers))
+    assert [event.at for event in history.events] == sorted(event.at for event in history.events)
+    begun: set[tuple[str, str, int]] = set()
+    for event in history.events:
+        key = (event.session, event.step, event.attempt)
+        if event.kind is EventKind.start:
+            assert key not in begun
+            begun.add(key)
+        elif event.kind is not EventKind.skipped:
+            assert key in begun, event
+            if event.kind in ENDINGS:
+                begun.remove(key)
+    assert not begun, "begun and never ended"
+
+
+def of(evidence: Evidence, step: str, *kinds: EventKind) -> list[Event]:
+    return [event for event in evidence.history.events if event.step == step and (not kinds or event.kind in kinds)]
+
+
+def end_of(evidence: Evidence, step: str) -> Event:
+    (event,) = of(evidence, step, *ENDINGS)
+    return event
+
+
+def endings(evidence: Evidence) -> list[str]:
+    """The steps in the order of their endings."""
+    return [event.step for event in evidence.history.events if event.kind in ENDINGS]
+
+
+@pytest.fixture
+def play(suite: Suite, tmp_path: Path) -> Play:
+    return Play(suite, tmp_path)
+
+
+@pytest.fixture
+def server(suite: Suite) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """A look at the server beside the harness."""
+    with psycopg.connect(suite.servers.target("promptsales").url, autocommit=True) as connection:
+        yield connection
+
+
+def sessions_of(server: psycopg.Connection[tuple[object, ...]], run: str) -> list[object]:
+    """The run's sessions on the server, but its administrator's, which stays."""
+    rows = server.execute(
+        "SELECT application_name FROM pg_stat_activity WHERE starts_with(application_name, %s)", (f"psh:{run}/",)
+    )
+    return [row[0] for row in rows]
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(suite: Suite, request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test: no thread more than before, none of the run's sessions, none of its databases."""
+    before = set(threading.enumerate())
+    yield
+    eventually(lambda: set(threading.enumerate()) <= before, "all threads have ended")
+    url = suite.servers.target("promptsales").url
+    with psycopg.connect(url, autocommit=True) as connection:
+        eventually(lambda: not sessions_of(connection, suite.settings.run_id), "all sessions are closed")
+        rows = connection.execute("SELECT datname FROM pg_database WHERE starts_with(datname, 'psh_')").fetchall()
+        assert rows == []
+
+
+@pytest.fixture
+def own_suite(suite: Suite, tmp_path: Path) -> Iterator[Suite]:
+    """A run of its own, with results of its own, on the PostgreSQL server of the tests' run."""
+    environ = {"PROMPTSALES_URL": suite.servers.target("promptsales").url}
+    made = Suite(Settings(root=tmp_path, results=tmp_path / "results", mode="external", environ=environ))
+    yield made
+    made.close()
