@@ -26,12 +26,13 @@ import psycopg
 
 from harness.engines.base import SessionOptions
 from harness.history import EventKind
+from harness.runner.arrivals import Arrivals
 from harness.runner.coordinator import Coordinator
 from harness.runner.databases import Databases, Made
 from harness.runner.driver import Driver, Endpoint
 from harness.runner.recorder import Recorder
 from harness.runner.watch import Watch
-from harness.runner.worker import Completion, ThreadWorker
+from harness.runner.worker import Worker, worker_for
 from harness.scenario.model import Case, Entry, Expectation, Placed, Scenario, Schedule, Session, Step
 from harness.servers import open_servers
 from harness.suite import new_run_id
@@ -68,7 +69,8 @@ class Bench:
     def harness(self, case: Case) -> Recorder:
         """Run a case's schedule; gives what was recorded."""
         recorder = Recorder()
-        completions: SimpleQueue[Completion] = SimpleQueue()
+        arrivals = Arrivals()
+        run_by: dict[str, Worker] = {}
         with ExitStack() as stack:
             drivers = {one.name: Driver(one, {"db": self.endpoint}, {}) for one in case.scenario.sessions}
             for driver in drivers.values():
@@ -76,10 +78,11 @@ class Bench:
             observer = self.made.engine.observe(self.made.url, "bench")
             stack.callback(observer.close)
             watch = Watch({"db": observer}, drivers, {"db": self.endpoint})
-            workers = {name: ThreadWorker(driver, completions) for name, driver in drivers.items()}
-            for worker in workers.values():
-                stack.callback(worker.stop)
-            Coordinator(case, workers, watch, recorder, completions).run()
+            stack.callback(arrivals.close)
+            for name, driver in drivers.items():
+                run_by[name] = worker_for(driver, arrivals)
+                stack.callback(run_by[name].stop)
+            Coordinator(case, run_by, watch, recorder, arrivals).run()
         return recorder
 
     def isolationtester(self, spec: str) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from harness.history import DeadlockReport, ErrorRecord, ResultSet, TransactionEnd
 
@@ -130,6 +130,27 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Roll back and disconnect; never raises."""
+        ...
+
+
+@runtime_checkable
+class Pollable(Protocol):
+    """A session whose steps can also be begun and asked for by its socket: one thread then drives many of them.
+
+    A thread and a hand-over per session cost more than the step itself (docs/performance.md). Drivers that only block,
+    pyodbc's and pymongo's, do not offer this and get a thread each.
+    """
+
+    def fileno(self) -> int:
+        """The socket to wait on; -1 once the connection is lost."""
+        ...
+
+    def send(self, statement: Statement) -> None:
+        """Begin a step; waits for nothing but the socket's room, never raises for what the database says."""
+        ...
+
+    def receive(self) -> Outcome | None:
+        """The outcome if the step has ended, None if more has to come; never waits."""
         ...
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+import select
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg import abc
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
 
 from harness.engines.base import Outcome, SessionOptions, Statement, Verb, plain
 from harness.engines.postgresql_server import PostgreSQLAdmin, PostgreSQLObserver, error_record, quote
+from harness.engines.waiting import readable
 from harness.errors import LoginRefused, ServerError
-from harness.history import ResultSet, TransactionEnd
+from harness.history import ErrorKind, ResultSet, TransactionEnd
 from harness.vocabulary import LEVELS
 
 _CONNECT_SECONDS = 10
@@ -88,13 +93,20 @@ def _address(url: str) -> str:
 
 
 class PostgreSQLSession:
-    """One connection; transactions are opened by the steps themselves."""
+    """One connection; transactions are opened by the steps themselves.
+
+    Steps go through libpq's asynchronous calls (https://www.postgresql.org/docs/current/libpq-async.html), so that one
+    thread can drive many sessions by their sockets: see ``Pollable``.
+    """
 
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], options: SessionOptions) -> None:
         self._connection = connection
+        self._pgconn = connection.pgconn
         self.pid = str(connection.info.backend_pid)
         self.notes: list[str] = []
         self._notices: list[str] = []
+        self._sent: tuple[str, TransactionStatus] = ("", TransactionStatus.IDLE)
+        self._results: list[PGresult] = []
         connection.add_notice_handler(lambda diag: self._notices.append(f"{diag.severity}: {diag.message_primary}"))
         # Not a literal of ours: the level is bound, set_config takes it as a value.
         connection.execute("SELECT set_config('default_transaction_isolation', $1, false)", (options.level,))
@@ -114,20 +126,78 @@ class PostgreSQLSession:
         self.observed_level = str(row[0]) if row else ""
         self._notices.clear()
 
-    def run(self, statement: Statement) -> Outcome:
-        """Run one step; every result of a multi-statement text is kept."""
-        connection = self._connection
+    def fileno(self) -> int:
+        """The connection's socket; -1 once it is lost."""
+        return self._pgconn.socket if self._pgconn.status == ConnStatus.OK else -1
+
+    def send(self, statement: Statement) -> None:
+        """Begin a step. What goes wrong comes out of :meth:`receive`."""
         text = statement.body.value.upper() if isinstance(statement.body, Verb) else str(statement.body)
-        before = connection.info.transaction_status
-        outcome = Outcome()
+        self._sent = (text, TransactionStatus(self._pgconn.transaction_status))
+        self._results = []
+        self._failed: psycopg.Error | None = None
         try:
-            cursor = connection.execute(text, statement.parameters or None)
-            outcome.results = list(_results(cursor))
+            if statement.parameters:
+                bound = Transformer(self._connection)
+                values = bound.dump_sequence(statement.parameters, [PyFormat.AUTO] * len(statement.parameters))
+                self._pgconn.send_query_params(text.encode(), values, bound.types, bound.formats)
+            else:
+                self._pgconn.send_query(text.encode())  # the simple protocol: several statements may stand in one text
+            while self._pgconn.flush():  # a text larger than the socket takes at once
+                select.select([], [self._pgconn.socket], [], 1.0)
         except psycopg.Error as error:
+            self._failed = error
+
+    def receive(self) -> Outcome | None:
+        """The step's outcome, if it has ended; None if more has to come. Never waits."""
+        pgconn = self._pgconn
+        if self._failed is None:
+            try:
+                pgconn.consume_input()
+                while not pgconn.is_busy():
+                    result = pgconn.get_result()
+                    if result is None:
+                        return self._outcome()
+                    self._take(result)
+            except psycopg.Error as error:
+                self._failed = error
+        return self._outcome() if self._failed is not None else None
+
+    def _take(self, result: PGresult) -> None:
+        if result.status == ExecStatus.COPY_IN:
+            self._pgconn.put_copy_end(b"a step cannot send data to COPY: use INSERT, or COPY from a file")
+        elif result.status in (ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH):
+            raise psycopg.NotSupportedError("a step cannot take data from COPY: use SELECT")
+        else:
+            self._results.append(result)
+
+    def run(self, statement: Statement) -> Outcome:
+        """Run one step to its end; every result of a multi-statement text is kept."""
+        self.send(statement)
+        while (outcome := self.receive()) is None:
+            readable([self.fileno()])
+        return outcome
+
+    def _outcome(self) -> Outcome:
+        text, before = self._sent
+        outcome = Outcome()
+        error = self._failed
+        values = Transformer(self._connection)
+        for result in self._results:
+            if result.status in (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE):
+                error = psycopg.errors.error_from_result(result, self._connection.info.encoding)
+            elif result.status != ExecStatus.EMPTY_QUERY:
+                outcome.results.append(_result_set(result, values))
+        if error is not None:
             outcome.error = error_record(error)
+            if self._failed is not None and outcome.error.kind is not ErrorKind.connection:
+                # Not the server's word: libpq's or ours, and whatever the server still sends must not be read as an answer.
+                outcome.error = outcome.error.model_copy(update={"code": "harness"})
+                if self._pgconn.transaction_status == TransactionStatus.ACTIVE:
+                    self._pgconn.finish()
         if self._notices:
             outcome.notices, self._notices = self._notices, []
-        after = connection.info.transaction_status
+        after = TransactionStatus(self._pgconn.transaction_status)
         outcome.in_transaction = after in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
         outcome.ended = _ended(before, after, outcome)
         outcome.may_release = _may_release(before, after, text, outcome.results)
@@ -144,15 +214,15 @@ class PostgreSQLSession:
             self._connection.close()
 
 
-def _results(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Iterator[ResultSet]:
-    while True:
-        columns = [column.name for column in cursor.description or ()]
-        rows = [[plain(value) for value in row] for row in cursor.fetchall()] if columns else []
-        status = cursor.statusmessage or ""
-        affected = cursor.rowcount if status.startswith(_WRITES) else None
-        yield ResultSet(columns=columns, rows=rows, status=status, affected=affected)
-        if not cursor.nextset():
-            return
+def _result_set(result: PGresult, values: abc.Transformer) -> ResultSet:
+    status = (result.command_status or b"").decode()
+    affected = result.command_tuples if status.startswith(_WRITES) else None
+    if not result.nfields:
+        return ResultSet(status=status, affected=affected)
+    values.set_pgresult(result)
+    columns = [(result.fname(index) or b"").decode() for index in range(result.nfields)]
+    rows = [[plain(value) for value in row] for row in values.load_rows(0, result.ntuples, tuple)]
+    return ResultSet(columns=columns, rows=rows, status=status, affected=affected)
 
 
 def _ended(before: TransactionStatus, after: TransactionStatus, outcome: Outcome) -> TransactionEnd | None:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from queue import SimpleQueue
 from typing import Any
 
 from harness.engines.base import Observer, Outcome, SessionOptions
@@ -24,6 +23,7 @@ from harness.history import (
     ScheduledStep,
     SessionRecord,
 )
+from harness.runner.arrivals import Arrivals
 from harness.runner.coordinator import Coordinator
 from harness.runner.databases import Databases, Made
 from harness.runner.driver import Driver, Endpoint, Prepared, captured, prepare
@@ -31,7 +31,7 @@ from harness.runner.freerun import FreeRun, workers_of
 from harness.runner.recorder import Recorder
 from harness.runner.secrecy import Secrecy
 from harness.runner.watch import Watch
-from harness.runner.worker import Completion, ThreadWorker, Worker, stop_all, surprised
+from harness.runner.worker import Worker, stop_all, surprised, worker_for
 from harness.scenario.model import Case, Item, Session, Statements
 
 SETUP_ATTEMPTS = 3
@@ -271,14 +271,15 @@ class _Run:
         return Watch(observers, drivers, self.endpoints)
 
     def _coordinate(self, drivers: Mapping[str, Driver], watch: Watch, recorder: Recorder) -> tuple[RunEnd, str]:
-        completions: SimpleQueue[Completion] = SimpleQueue()
+        arrivals = Arrivals()
         workers: dict[str, Worker] = {}
         try:
             for name, driver in drivers.items():
-                workers[name] = ThreadWorker(driver, completions)
-            return Coordinator(self.case, workers, watch, recorder, completions).run()
+                workers[name] = worker_for(driver, arrivals)
+            return Coordinator(self.case, workers, watch, recorder, arrivals).run()
         finally:
             stop_all(workers.values())
+            arrivals.close()
 
     def _reports(self, watch: Watch, recorder: Recorder) -> list[Any]:
         where = [

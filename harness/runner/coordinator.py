@@ -14,15 +14,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 from harness.engines.base import Outcome
 from harness.errors import EngineError, ScenarioError
 from harness.history import ErrorKind, ErrorRecord, EventKind, RunEnd, Wait
+from harness.runner.arrivals import Arrivals, Completion
 from harness.runner.driver import Prepared
 from harness.runner.recorder import Recorder, ending
 from harness.runner.watch import Watch
-from harness.runner.worker import Completion, Worker
+from harness.runner.worker import Worker
 from harness.scenario.model import Case, Entry, Step
 
 FIRST_LOOK = 0.0003
@@ -69,13 +70,13 @@ class Coordinator:
         workers: Mapping[str, Worker],
         watch: Watch,
         recorder: Recorder,
-        completions: SimpleQueue[Completion],
+        arrivals: Arrivals,
     ) -> None:
         self._case = case
         self._workers = workers
         self._watch = watch
         self._recorder = recorder
-        self._completions = completions
+        self._arrivals = arrivals
         self._running: dict[str, _Running] = {}  # by session
         self._cycles: set[frozenset[tuple[str, str]]] = set()
         self._deadline = time.perf_counter() + case.scenario.case_deadline
@@ -172,12 +173,12 @@ class Coordinator:
     def _collect(self, timeout: float, *, look: bool = True) -> bool:
         """Take what has ended; True if anything had. If somebody may be free now, ask about those who wait."""
         try:
-            arrived = [self._completions.get(timeout=timeout)]
+            arrived = [self._arrivals.get(timeout=timeout)]
         except Empty:
             arrived = []
         while True:
             try:
-                arrived.append(self._completions.get_nowait())
+                arrived.append(self._arrivals.get_nowait())
             except Empty:
                 break
         for completion in arrived:

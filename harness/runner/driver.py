@@ -88,10 +88,13 @@ class Driver:
     def run(self, step: Step, prepared: Prepared) -> Outcome:
         """Run it to its end and keep what it read. Never raises for what the database says."""
         outcome = self.connections[step.database].run(prepared.statement)
-        if outcome.error is None:
-            for item, value in captured(step.reads, outcome.results).items():
-                self.values[item] = value
+        self.keep(step, outcome)
         return outcome
+
+    def keep(self, step: Step, outcome: Outcome) -> None:
+        """Keep what a step that has ended has read, for later steps."""
+        if outcome.error is None:
+            self.values.update(captured(step.reads, outcome.results))
 
     def operations(self, step: Step, prepared: Prepared, outcome: Outcome) -> list[Operation]:
         """The reads and writes of items that a step has done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from harness.engines.base import Outcome, plain
 from harness.history import ErrorKind, Event, EventKind, Operation, Wait, WaitPicture
@@ -20,10 +21,15 @@ class Recorder:
 
     def __init__(self, secrecy: Secrecy | None = None) -> None:
         self.began = time.perf_counter()
-        self.events: list[Event] = []
         self.pictures: list[WaitPicture] = []
+        self._noted: list[dict[str, Any]] = []  # fields of events: checked and built after the run, not during it
         self._seq = 0
         self._secrecy = secrecy or Secrecy()
+
+    @property
+    def events(self) -> list[Event]:
+        """What has been noted so far."""
+        return [Event(**fields) for fields in self._noted]
 
     def begin(self) -> None:
         """Time counts from here."""
@@ -33,42 +39,20 @@ class Recorder:
         self._seq += 1
         return self._seq, round(time.perf_counter() - self.began, 6)
 
-    def start(self, step: Step, prepared: Prepared, attempt: int = 1) -> int:
-        """A step is about to run; returns its event's number."""
-        self._secrecy.learn_writes(prepared.writes)
+    def _note(self, kind: EventKind, step: Step, attempt: int, **fields: Any) -> None:
         seq, at = self._next()
-        self.events.append(
-            Event(
-                seq=seq,
-                at=at,
-                kind=EventKind.start,
-                session=step.session,
-                step=step.name,
-                database=step.database,
-                attempt=attempt,
-                statement=prepared.shown,
-                parameters=[plain(value) for value in prepared.statement.parameters],
-            )
-        )
-        return seq
+        fields |= {"seq": seq, "at": at, "kind": kind, "attempt": attempt}
+        self._noted.append(fields | {"session": step.session, "step": step.name, "database": step.database})
 
-    def blocked(self, step: Step, waits_for: list[str], resource: str, attempt: int = 1) -> int:
+    def start(self, step: Step, prepared: Prepared, attempt: int = 1) -> None:
+        """A step is about to run."""
+        self._secrecy.learn_writes(prepared.writes)
+        parameters = [plain(value) for value in prepared.statement.parameters]
+        self._note(EventKind.start, step, attempt, statement=prepared.shown, parameters=parameters)
+
+    def blocked(self, step: Step, waits_for: list[str], resource: str, attempt: int = 1) -> None:
         """The server says that the step waits."""
-        seq, at = self._next()
-        self.events.append(
-            Event(
-                seq=seq,
-                at=at,
-                kind=EventKind.blocked,
-                session=step.session,
-                step=step.name,
-                database=step.database,
-                attempt=attempt,
-                waits_for=waits_for,
-                text=resource,
-            )
-        )
-        return seq
+        self._note(EventKind.blocked, step, attempt, waits_for=waits_for, text=resource)
 
     def end(
         self,
@@ -82,46 +66,23 @@ class Recorder:
     ) -> None:
         """A step has ended; ``text`` says why, where the harness ended it."""
         for notice in outcome.notices:
-            self._remark(EventKind.notice, step, notice, attempt)
-        results = self._secrecy.hide(outcome.results, step.reads)
-        seq, at = self._next()
-        self.events.append(
-            Event(
-                seq=seq,
-                at=at,
-                kind=kind,
-                session=step.session,
-                step=step.name,
-                database=step.database,
-                attempt=attempt,
-                results=results,
-                error=outcome.error,
-                operations=[self._secrecy.operation(operation) for operation in operations],
-                in_transaction=outcome.in_transaction,
-                ended=outcome.ended,
-                seconds=round(seconds, 6),
-                text=text,
-            )
+            self._note(EventKind.notice, step, attempt, text=notice)
+        self._note(
+            kind,
+            step,
+            attempt,
+            results=self._secrecy.hide(outcome.results, step.reads),
+            error=outcome.error,
+            operations=[self._secrecy.operation(operation) for operation in operations],
+            in_transaction=outcome.in_transaction,
+            ended=outcome.ended,
+            seconds=round(seconds, 6),
+            text=text,
         )
 
     def skipped(self, step: Step, why: str, attempt: int = 1) -> None:
         """A step is not run."""
-        self._remark(EventKind.skipped, step, why, attempt)
-
-    def _remark(self, kind: EventKind, step: Step, text: str, attempt: int) -> None:
-        seq, at = self._next()
-        self.events.append(
-            Event(
-                seq=seq,
-                at=at,
-                kind=kind,
-                session=step.session,
-                step=step.name,
-                database=step.database,
-                attempt=attempt,
-                text=text,
-            )
-        )
+        self._note(EventKind.skipped, step, attempt, text=why)
 
     def picture(
         self,

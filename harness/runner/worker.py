@@ -1,16 +1,20 @@
-"""A session's own thread. Steps go in one at a time; what became of them comes out of a queue that all sessions share."""
+"""What runs the steps of one session: a thread of its own, or, where the driver lets it, the coordinator's through a socket.
+
+Steps go in one at a time; what became of them arrives where all endings do, at :class:`~harness.runner.arrivals.Arrivals`.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
 
-from harness.engines.base import Outcome
+from harness.engines.base import Outcome, Pollable
+from harness.engines.waiting import readable
 from harness.history import ErrorKind, ErrorRecord
+from harness.runner.arrivals import Arrivals, Completion
 from harness.runner.driver import Driver, Prepared
 from harness.scenario.model import Step
 
@@ -18,23 +22,13 @@ STOP_GRACE = 3.0
 """Seconds that a cancelled step has to end before its thread is left behind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """A step that has ended; ``finished`` is the monotonic clock of the thread that ran it."""
-
-    session: str
-    step: Step
-    outcome: Outcome
-    finished: float
-
-
 class Worker(Protocol):
-    """A session that can be given steps: here a thread, elsewhere an agent on another machine."""
+    """A session that can be given steps: here a thread or a socket, elsewhere an agent on another machine."""
 
     driver: Driver
 
     def start(self, step: Step, prepared: Prepared) -> None:
-        """Begin a step; its Completion arrives on the queue that the worker was made with."""
+        """Begin a step; its Completion arrives at the Arrivals that the worker was made with."""
         ...
 
     def cancel(self) -> None:
@@ -53,9 +47,10 @@ class Worker(Protocol):
 class ThreadWorker:
     """A driver in a thread of its own."""
 
-    def __init__(self, driver: Driver, completions: SimpleQueue[Completion]) -> None:
+    def __init__(self, driver: Driver, arrivals: Arrivals) -> None:
         self.driver = driver
-        self._completions = completions
+        self._arrivals = arrivals
+        arrivals.threads_too()
         self._inbox: SimpleQueue[tuple[Step, Prepared] | None] = SimpleQueue()
         self._busy = False
         self._left = False
@@ -77,7 +72,7 @@ class ThreadWorker:
             except Exception as error:  # noqa: BLE001 - a driver's surprise must end the step, not the thread
                 outcome = surprised(error)
             self._busy = False
-            self._completions.put(Completion(name, step, outcome, time.perf_counter()))
+            self._arrivals.put(Completion(name, step, outcome, time.perf_counter()))
 
     def cancel(self) -> None:
         """Ask the server to stop the statement."""
@@ -100,6 +95,69 @@ class ThreadWorker:
             if self._busy:  # again: the first time it may not have reached the server yet
                 self.driver.cancel()
         self.driver.close()
+
+
+class PolledWorker:
+    """A driver whose connections can all be polled: its steps are begun and asked for by the coordinator's own thread."""
+
+    def __init__(self, driver: Driver, arrivals: Arrivals) -> None:
+        self.driver = driver
+        self._arrivals = arrivals
+        self._step: Step | None = None
+        self._session: Pollable | None = None
+
+    def start(self, step: Step, prepared: Prepared) -> None:
+        """Send the step."""
+        session = self.driver.connections[step.database]
+        assert isinstance(session, Pollable)
+        self._step, self._session = step, session
+        self._surprise: Outcome | None = None
+        try:
+            session.send(prepared.statement)
+        except Exception as error:  # noqa: BLE001 - a driver's surprise must end the step, not the run
+            self._surprise = surprised(error)
+        self._arrivals.poll(self)
+
+    def fileno(self) -> int:
+        """The socket of the connection that runs the step."""
+        return self._session.fileno() if self._session is not None and self._surprise is None else -1
+
+    def poll(self) -> Completion | None:
+        """The step's end, if it has come."""
+        if self._step is None or self._session is None:
+            return None
+        try:
+            outcome = self._surprise or self._session.receive()
+        except Exception as error:  # noqa: BLE001 - a driver's surprise must end the step, not the run
+            outcome = surprised(error)
+        if outcome is None:
+            return None
+        step, self._step = self._step, None
+        self.driver.keep(step, outcome)
+        return Completion(self.driver.session.name, step, outcome, time.perf_counter())
+
+    def cancel(self) -> None:
+        """Ask the server to stop the statement."""
+        self.driver.cancel()
+
+    def leave(self) -> None:
+        """Cancel what runs."""
+        if self._step is not None:
+            self.driver.cancel()
+
+    def stop(self) -> None:
+        """Wait a little for what was cancelled, close the connections."""
+        deadline = time.monotonic() + STOP_GRACE
+        while self._step is not None and self.poll() is None and time.monotonic() < deadline:
+            if not readable([self.fileno()], 0.1):
+                self.driver.cancel()  # again: the first time it may not have reached the server yet
+        self.driver.close()
+
+
+def worker_for(driver: Driver, arrivals: Arrivals) -> Worker:
+    """Polled where every connection of the session can be, else a thread."""
+    polled = all(isinstance(connection, Pollable) for connection in driver.connections.values())
+    return PolledWorker(driver, arrivals) if polled else ThreadWorker(driver, arrivals)
 
 
 def stop_all(workers: Collection[Worker]) -> None:
