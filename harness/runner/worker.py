@@ -103,17 +103,18 @@ class PolledWorker:
     def __init__(self, driver: Driver, arrivals: Arrivals) -> None:
         self.driver = driver
         self._arrivals = arrivals
+        self._sessions = {
+            alias: connection for alias, connection in driver.connections.items() if isinstance(connection, Pollable)
+        }
         self._step: Step | None = None
         self._session: Pollable | None = None
 
     def start(self, step: Step, prepared: Prepared) -> None:
         """Send the step."""
-        session = self.driver.connections[step.database]
-        assert isinstance(session, Pollable)
-        self._step, self._session = step, session
+        self._step, self._session = step, self._sessions[step.database]
         self._surprise: Outcome | None = None
         try:
-            session.send(prepared.statement)
+            self._session.send(prepared.statement)
         except Exception as error:  # noqa: BLE001 - a driver's surprise must end the step, not the run
             self._surprise = surprised(error)
         self._arrivals.poll(self)
