@@ -51,6 +51,11 @@ def _console() -> Console:
     return Console() if sys.stdout.isatty() else _Console(width=110, force_terminal=False, no_color=True)
 
 
+def _say(console: Console, line: str) -> None:
+    """One line, however wide the console is."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def _progress(text: str) -> Iterator[Callable[[str], None]]:
     """A line that turns while something takes its time; silent in a pipe."""
@@ -92,19 +97,19 @@ def run(
             suite.prefetch(chosen)
         for case in chosen:
             if case.reason:
-                console.print(f"- {case.id}: skipped: {case.reason}", markup=False, highlight=False)
+                _say(console, f"- {case.id}: skipped: {case.reason}")
                 continue
             try:
                 with _progress(case.id):
                     result = suite.run(case)
             except ServerUnavailable as error:
-                console.print(f"- {case.id}: skipped: {error}", markup=False, highlight=False)
+                _say(console, f"- {case.id}: skipped: {error}")
                 continue
             except StoreError:
                 raise
             except HarnessError as error:  # this case cannot be run; the others may
                 failed += 1
-                console.print(f"✗ {case.id}: {error}", markup=False, highlight=False)
+                _say(console, f"✗ {case.id}: {error}")
                 continue
             ran += 1
             verdict = result.evidence.verdict
@@ -113,17 +118,15 @@ def run(
                 console.print(case_renderable(result.evidence))
                 console.print()
             mark = "✓" if verdict.status is Status.passed else "✗"
-            console.print(f"{mark} {case.id}: {verdict.summary}", markup=False, highlight=False)
+            _say(console, f"{mark} {case.id}: {verdict.summary}")
     finally:
         page = suite.finish()
     for line in suite.databases.swept:
-        console.print(f"dropped what a run that died had left: {line}", markup=False, highlight=False)
+        _say(console, f"dropped what a run that died had left: {line}")
     if page is not None:
-        console.print(
-            f"evidence and pictures: {_short(page.parent)}   report: {_short(page)}", markup=False, highlight=False
-        )
+        _say(console, f"evidence and pictures: {_short(page.parent)}   report: {_short(page)}")
     if not ran and not failed:
-        console.print("no case was run", markup=False)
+        _say(console, "no case was run")
     raise typer.Exit(1 if failed else 0)
 
 

@@ -6,20 +6,38 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
 
+from harness.servers.embedded import EmbeddedServers, embedded_servers
+from harness.servers.urls import VARIABLE
+from harness.suite import new_run_id
+
 from .conftest import STUCK, Project, eventually, family, gone, kill, scenario
 
 Server = psycopg.Connection[tuple[object, ...]]
 
 
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[EmbeddedServers]:
+    """A server that is nobody else's: whatever run comes to a server drops the leftovers on it."""
+    servers = embedded_servers(new_run_id(), os.getpid())
+    yield servers
+    servers.stop()
+
+
 @pytest.fixture
-def server(project: Project) -> Server:
-    return psycopg.connect(project.urls["PROMPTSALES_URL"], autocommit=True)
+def server(project: Project, elsewhere: EmbeddedServers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """It is the project's external server; here it is looked at beside the harness."""
+    for name in ("promptsales", "promptads"):
+        project.urls[VARIABLE[name]] = elsewhere.target(name).url
+        monkeypatch.setenv(VARIABLE[name], elsewhere.target(name).url)
+    with psycopg.connect(project.urls["PROMPTSALES_URL"], autocommit=True) as connection:
+        yield connection
 
 
 def waiting(server: Server) -> list[str]:

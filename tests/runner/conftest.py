@@ -14,6 +14,7 @@ from harness.evidence.model import Evidence
 from harness.evidence.verdict import judge
 from harness.history import ENDINGS, Event, EventKind, History
 from harness.runner.case import run_case
+from harness.runner.worker import ThreadWorker
 from harness.scenario.cases import cases
 from harness.scenario.load import load
 from harness.scenario.model import Case
@@ -105,32 +106,52 @@ def play(suite: Suite, tmp_path: Path) -> Play:
     return Play(suite, tmp_path)
 
 
+@pytest.fixture(params=["sockets", "threads"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways of driving a session: by its socket, and, as where the driver only blocks, by a thread."""
+    kind: str = request.param
+    if kind == "threads":
+        monkeypatch.setattr("harness.runner.case.worker_for", ThreadWorker)
+    return kind
+
+
 @pytest.fixture
-def server(suite: Suite) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+def server(suite: Suite) -> Iterator[Server]:
     """A look at the server beside the harness."""
     with psycopg.connect(suite.servers.target("promptsales").url, autocommit=True) as connection:
         yield connection
 
 
-def sessions_of(server: psycopg.Connection[tuple[object, ...]], run: str) -> list[object]:
-    """The run's sessions on the server, but its administrator's, which stays."""
-    rows = server.execute(
-        "SELECT application_name FROM pg_stat_activity WHERE starts_with(application_name, %s)", (f"psh:{run}/",)
-    )
-    return [row[0] for row in rows]
+Server = psycopg.Connection[tuple[object, ...]]
+
+
+def own(suite: Suite) -> str:
+    """How the names of the databases begin that this process makes (another worker of pytest-xdist makes its own)."""
+    settings = suite.settings
+    return f"psh_{settings.run_id}_{settings.worker}{'x' if settings.worker else ''}"
+
+
+def sessions(server: Server, suite: Suite) -> list[object]:
+    """Who is connected to a database of this process."""
+    ask = "SELECT application_name FROM pg_stat_activity WHERE starts_with(datname, %s)"
+    return [row[0] for row in server.execute(ask, (own(suite),))]
+
+
+def databases(server: Server, beginning: str) -> list[object]:
+    ask = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY 1"
+    return [row[0] for row in server.execute(ask, (beginning,))]
 
 
 @pytest.fixture(autouse=True)
 def nothing_stays(suite: Suite, request: pytest.FixtureRequest) -> Iterator[None]:
-    """After each test: no thread more than before, none of the run's sessions, none of its databases."""
+    """After each test: no thread more than before, no session, no database of the harness."""
     before = set(threading.enumerate())
     yield
     eventually(lambda: set(threading.enumerate()) <= before, "all threads have ended")
     url = suite.servers.target("promptsales").url
     with psycopg.connect(url, autocommit=True) as connection:
-        eventually(lambda: not sessions_of(connection, suite.settings.run_id), "all sessions are closed")
-        rows = connection.execute("SELECT datname FROM pg_database WHERE starts_with(datname, 'psh_')").fetchall()
-        assert rows == []
+        eventually(lambda: not sessions(connection, suite), "all sessions are closed")
+        assert databases(connection, own(suite)) == []
 
 
 @pytest.fixture

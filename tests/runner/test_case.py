@@ -21,7 +21,7 @@ from harness.servers import processes
 from harness.servers.embedded import embedded_servers
 from harness.suite import Settings, Suite, new_run_id
 
-from .conftest import TABLE, Play, end_of, eventually
+from .conftest import TABLE, Play, databases, end_of, eventually
 
 ONE = "sessions: {T1: {steps: {one: SELECT 1}}}\n"
 
@@ -208,33 +208,32 @@ def test_a_server_that_died_between_two_cases_is_replaced(doomed: tuple[Suite, i
 # -- leftovers
 
 
-def test_leftovers_of_dead_runs_are_dropped_those_of_living_ones_stay(suite: Suite, tmp_path: Path) -> None:
-    url = suite.servers.target("promptsales").url
+def test_leftovers_of_dead_runs_are_dropped_those_of_living_ones_stay(
+    doomed: tuple[Suite, int], tmp_path: Path
+) -> None:
+    url = doomed[0].servers.target("promptsales").url  # a server where nobody else looks for leftovers
     dead, alive = f"d{new_run_id()}", f"a{new_run_id()}"
     with psycopg.connect(url, autocommit=True) as server:
         server.execute(f"CREATE DATABASE psh_{dead}_1")
         server.execute(f"CREATE DATABASE psh_{alive}_gw0x1")
         with psycopg.connect(url, application_name=f"psh:{alive}"):
-            databases = Databases(suite_at(url, tmp_path).servers, new_run_id())
-            databases.drop(databases.make("promptsales", ["read committed"]))
-            databases.close()
+            makers = Databases(suite_at(url, tmp_path).servers, new_run_id())
+            makers.drop(makers.make("promptsales", ["read committed"]))
+            makers.close()
         where = url.split("@")[1].split("/")[0]
-        assert databases.swept == [f"{where}: psh_{dead}_1"]
-        rows = server.execute("SELECT datname FROM pg_database WHERE starts_with(datname, 'psh_')").fetchall()
-        assert [row[0] for row in rows] == [f"psh_{alive}_gw0x1"]
-        server.execute(f"DROP DATABASE psh_{alive}_gw0x1")
+        assert makers.swept == [f"{where}: psh_{dead}_1"]
+        assert databases(server, "psh_") == [f"psh_{alive}_gw0x1"]
 
 
 def test_close_drops_what_was_not_dropped(suite: Suite, tmp_path: Path) -> None:
     url = suite.servers.target("promptsales").url
-    databases = Databases(suite_at(url, tmp_path).servers, new_run_id())
-    made = databases.make("promptsales", ["read committed"])
+    makers = Databases(suite_at(url, tmp_path).servers, new_run_id())
+    made = makers.make("promptsales", ["read committed"])
     with psycopg.connect(url, autocommit=True) as server:
-        ask = "SELECT count(*) FROM pg_database WHERE datname = %s"
-        assert server.execute(ask, (made.name,)).fetchone() == (1,)
+        assert databases(server, made.name) == [made.name]
         with psycopg.connect(made.url):  # somebody is still in it
-            databases.close()
-        assert server.execute(ask, (made.name,)).fetchone() == (0,)
+            makers.close()
+        assert databases(server, made.name) == []
 
 
 def test_whatever_a_case_raises_it_cleans_up(play: Play, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
