@@ -6,6 +6,7 @@ merged graph over all servers). That the survivor got its lock proves nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from harness.evidence.model import Deadlock, Detector
@@ -32,25 +33,49 @@ def find(history: History) -> list[Deadlock]:
     cancelled = [event for event in history.events if event.kind is EventKind.cancelled]
     made: list[Deadlock] = []
     for picture in history.pictures:
-        if not picture.cycle or any(found.cycle == picture.cycle and not found.victim for found in made):
-            continue
-        seen = bool(picture.seen_by_server)
-        ended = _take(victims if seen else cancelled, picture)
-        made.append(_deadlock(history, picture, seen, ended))
-    for event in victims:  # the server said so and nobody had a picture: a free run, a server that shows no waits
-        made.append(
-            Deadlock(
-                cycle=[],
-                waits=[],
-                seen_by_server=True,
-                ended_by=Detector.server,
-                victim=event.session,
-                victim_step=event.step,
-                code=event.error.code if event.error else "",
-                reports=_reports(history, event),
-            )
-        )
-    return made
+        if picture.cycle and not any(_turned(found.cycle, picture.cycle) and not found.victim for found in made):
+            made.append(_of_picture(history, picture, victims, cancelled))
+    # The server said so and nobody had a picture: a free run, a server that shows no waits.
+    return made + [_without_picture(history, event) for event in victims]
+
+
+def _turned(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two cycles are the same ring, wherever they begin."""
+    return any([*one[start:], *one[:start]] == list(other) for start in range(len(one)))
+
+
+def _of_picture(history: History, picture: WaitPicture, victims: list[Event], cancelled: list[Event]) -> Deadlock:
+    ended = None if picture.seen_by_server else _take(cancelled, picture)
+    by_server = ended is None and (victim := _take(victims, picture)) is not None
+    if by_server:
+        ended = victim
+    detector = Detector.nobody if ended is None else Detector.server if by_server else Detector.harness
+    return Deadlock(
+        cycle=picture.cycle,
+        waits=list(_edges(picture)),
+        # A victim is the server's word, even where it was thought to be blind.
+        seen_by_server=bool(picture.seen_by_server) or by_server,
+        ended_by=detector,
+        victim=ended.session if ended else "",
+        victim_step=ended.step if ended else "",
+        code=ended.error.code if ended and ended.error else "",
+        picture=picture.seq,
+        story=list(_cascade(history, picture.cycle, ended)) if ended else [],
+        reports=_reports(history, ended) if ended and by_server else [],
+    )
+
+
+def _without_picture(history: History, event: Event) -> Deadlock:
+    return Deadlock(
+        cycle=[],
+        waits=[],
+        seen_by_server=True,
+        ended_by=Detector.server,
+        victim=event.session,
+        victim_step=event.step,
+        code=event.error.code if event.error else "",
+        reports=_reports(history, event),
+    )
 
 
 def _take(events: list[Event], picture: WaitPicture) -> Event | None:
@@ -62,29 +87,16 @@ def _take(events: list[Event], picture: WaitPicture) -> Event | None:
     return None
 
 
-def _deadlock(history: History, picture: WaitPicture, seen: bool, ended: Event | None) -> Deadlock:
-    detector = Detector.nobody if ended is None else Detector.server if seen else Detector.harness
-    return Deadlock(
-        cycle=picture.cycle,
-        waits=list(_edges(picture)),
-        seen_by_server=seen,
-        ended_by=detector,
-        victim=ended.session if ended else "",
-        victim_step=ended.step if ended else "",
-        code=ended.error.code if ended and ended.error else "",
-        picture=picture.seq,
-        story=list(_cascade(history, picture.cycle, ended)) if ended else [],
-        reports=_reports(history, ended) if ended and seen else [],
-    )
-
-
 def _edges(picture: WaitPicture) -> Iterator[Wait]:
     for waiter, holder in zip(picture.cycle, [*picture.cycle[1:], picture.cycle[0]], strict=True):
-        yield next(wait for wait in picture.waits if wait.waiter == waiter and wait.holder == holder)
+        yield from [wait for wait in picture.waits if wait.waiter == waiter and wait.holder == holder][:1]
 
 
 def _reports(history: History, ended: Event) -> list[DeadlockReport]:
-    return [report for report in history.reports if report.database == ended.database]
+    """The engine's reports of this deadlock: those that name the victim's process, or all if none does."""
+    here = [report for report in history.reports if report.database == ended.database]
+    pids = [session.pids.get(ended.database, "") for session in history.sessions if session.name == ended.session]
+    return [report for report in here if any(pid and re.search(rf"\b{pid}\b", report.text) for pid in pids)] or here
 
 
 def _cascade(history: History, cycle: Sequence[str], ended: Event) -> Iterator[str]:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-
-import networkx as nx
 
 from harness.evidence.transactions import Op, Transaction
 
@@ -29,59 +27,68 @@ class Dependency:
     predicate: bool = False
 
 
-def version_order(committed: Sequence[Transaction]) -> dict[str, list[Op]]:
-    """The versions of each item in order: each committed transaction's last write, by the time at which it was done.
+@dataclass(slots=True)
+class VersionOrder:
+    """The versions of an item: each committed transaction's last write, by the time at which it was done.
 
-    The engines here hold a written row until the transaction ends, so this is the order of commits too.
+    ``certain``: that order is known, since no two of them were under way at once, or their rows were held.
     """
-    last: dict[tuple[str, int], Op] = {}
+
+    versions: list[Op] = field(default_factory=list)
+    certain: bool = True
+
+    def position(self, writer: Transaction | None) -> int | None:
+        """Where the version of ``writer`` stands; -1 for the initial one, None for one that is not among them."""
+        if writer is None:
+            return -1
+        return next((index for index, op in enumerate(self.versions) if op.transaction is writer), None)
+
+    def after(self, writer: Transaction | None, *, predicate: bool) -> list[Op]:
+        """The versions that a read of this one did not see: the next one; of a set, every one that came later.
+
+        All come after the initial version, whatever their order is.
+        """
+        position = self.position(writer)
+        if position is None or not (self.certain or writer is None):
+            return []
+        later = self.versions[position + 1 :]
+        return later if predicate or not self.certain else later[:1]
+
+
+def version_order(committed: Sequence[Transaction]) -> dict[str, VersionOrder]:
+    """The order of versions, by item."""
+    orders: dict[str, VersionOrder] = defaultdict(VersionOrder)
     for transaction in committed:
-        for op in transaction.ops:
-            if op.action == "w":
-                last[op.item, id(transaction)] = op
-    order: dict[str, list[Op]] = defaultdict(list)
-    for (item, _), op in last.items():
-        order[item].append(op)
-    for versions in order.values():
-        versions.sort(key=lambda op: op.seq)
-    return order
+        last = {op.item: op for op in transaction.ops if op.action == "w"}
+        for item, op in last.items():
+            orders[item].versions.append(op)
+    for order in orders.values():
+        order.versions.sort(key=lambda op: op.seq)
+        any_before = loose_before = 0  # ends of the last write so far, and of the last one whose row was not held
+        for op in order.versions:
+            order.certain &= op.start > (loose_before if op.held else any_before)
+            any_before = op.seq
+            loose_before = loose_before if op.held else op.seq
+    return orders
 
 
 def dependencies(committed: Sequence[Transaction]) -> Iterator[Dependency]:
     """All edges of the graph."""
-    members = {id(transaction) for transaction in committed}
-    order = version_order(committed)
-    for item, versions in order.items():
-        for one, other in pairwise(versions):
+    members = set(committed)
+    orders = version_order(committed)
+    for item, order in orders.items():
+        for one, other in pairwise(order.versions) if order.certain else ():
             if not (one.predicate or other.predicate):  # two rows in one set do not overwrite each other
                 yield Dependency("ww", item, one.transaction, other.transaction, one, other)
     for transaction in committed:
         for read in transaction.ops:
             if read.action != "r" or read.version is None:
                 continue
-            writer = read.version.writer
-            if writer is transaction:
-                continue
-            if writer is not None and id(writer) not in members:
-                continue  # a dirty read: told apart, it has no place in the graph
-            versions = order.get(read.item, [])
-            if writer is not None and read.version.write is not None:
-                yield Dependency("wr", read.item, writer, transaction, read.version.write, read, read.predicate)
-            position = next((i for i, op in enumerate(versions) if op.transaction is writer), -1)
-            # Whoever made the next version overwrote what was read; of a set, everyone whose row was not seen.
-            unseen = versions[position + 1 :] if read.predicate else versions[position + 1 : position + 2]
-            for op in unseen:
+            write, writer = read.version.write, read.version.writer
+            if writer is transaction or (writer is not None and writer not in members):
+                continue  # its own; or a dirty read, which is told apart and has no place in the graph
+            if write is not None:
+                yield Dependency("wr", read.item, write.transaction, transaction, write, read, read.predicate)
+            for op in orders[read.item].after(writer, predicate=read.predicate):
                 if op.transaction is not transaction:
                     yield Dependency("rw", read.item, transaction, op.transaction, read, op, read.predicate)
-
-
-def graph(edges: Sequence[Dependency]) -> nx.DiGraph[int]:
-    """As a networkx graph: nodes are ``id(transaction)``, each edge holds its dependencies under ``all``."""
-    made: nx.DiGraph[int] = nx.DiGraph()
-    for edge in edges:
-        source, target = id(edge.source), id(edge.target)
-        if made.has_edge(source, target):
-            made.edges[source, target]["all"].append(edge)
-        else:
-            made.add_edge(source, target, all=[edge])
-    return made

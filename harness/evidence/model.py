@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from pydantic import Field
@@ -9,7 +10,18 @@ from pydantic import Field
 from harness.history import DeadlockReport, History, Record, Wait
 from harness.vocabulary import ADYA, ALIASES, Phenomenon
 
-__all__ = ["ADYA", "ALIASES", "Anomaly", "Deadlock", "Detector", "Evidence", "Phenomenon", "Status", "Verdict"]
+__all__ = [
+    "ADYA",
+    "ALIASES",
+    "Anomaly",
+    "Deadlock",
+    "Detector",
+    "Evidence",
+    "Phenomenon",
+    "Status",
+    "Verdict",
+    "phenomena",
+]
 
 
 class Anomaly(Record):
@@ -18,7 +30,7 @@ class Anomaly(Record):
     phenomenon: Phenomenon
     adya: str
     sessions: list[str]
-    steps: list[str] = Field(description="names of the steps that prove it, in the proof's order")
+    steps: list[str] = Field(description="names of the steps that prove it, in the order of the events")
     events: list[int] = Field(description="sequence numbers of the events that prove it")
     proof: list[str]
 
@@ -46,6 +58,17 @@ class Deadlock(Record):
     reports: list[DeadlockReport] = []
 
 
+def phenomena(anomalies: Sequence[Anomaly], deadlocks: Sequence[Deadlock]) -> list[Phenomenon]:
+    """What was found, by name. A cycle counts as a deadlock if its server said so, or if no server could."""
+    names = [anomaly.phenomenon for anomaly in anomalies]
+    for one in deadlocks:
+        if not one.seen_by_server:
+            names.append(Phenomenon.hidden_deadlock)
+        elif one.ended_by is Detector.server:
+            names.append(Phenomenon.deadlock)
+    return list(dict.fromkeys(names))
+
+
 class Status(StrEnum):
     """A verdict: the expectation held, or not, or the case could not be judged."""
 
@@ -66,9 +89,14 @@ class Verdict(Record):
     reads: list[str] = Field(default=[], description="for every read of an item, whose version it saw")
     notes: list[str] = []
 
+    @property
+    def phenomena(self) -> list[Phenomenon]:
+        """What was found, by name."""
+        return phenomena(self.anomalies, self.deadlocks)
+
 
 class Evidence(Record):
-    """``evidence.json``: the history, the expectation as it was declared, and the verdict."""
+    """``evidence.json``: the history, the expectation as it was declared, and the verdict that follows from the two."""
 
     version: int = 1
     run: str = ""

@@ -2,21 +2,25 @@
 
     results/<run>/run.json                  versions, hosts, options, every case with its verdict
     results/<run>/<case>/evidence.json      one Evidence (evidence.schema.json describes it)
+    results/<run>/<case>/case.json          its entry in run.json
     results/<run>/<case>/deadlock/…         the engine's own reports
     results/latest -> <run>
 
-Several processes write into one run (pytest-xdist): each case has a folder of its own, and each writes its own line of
-``cases/``, which the controller gathers into ``run.json`` at the end.
+Several processes write into one run (pytest-xdist). Each evidence has a folder that no other one has, even if the same
+case is run twice; the owner of the run gathers their entries into ``run.json`` at the end.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +29,16 @@ from pydantic import ValidationError
 from harness.errors import StoreError
 from harness.evidence.model import Evidence
 
-SCHEMA = Path(__file__).with_name("evidence.schema.json")
+LONGEST_NAME = 120
+"""Of a case's folder: some file systems take no more than 143 bytes, and a name may be numbered."""
 
 
 def folder_name(case: str) -> str:
     """A case's id as a folder's name that every file system takes: ``cascade@promptsales-postgresql-…``."""
-    return re.sub(r"[^\w.+@-]+", "-", case.replace("[", "@", 1).replace("@", "-")).strip("-")[:150]
+    name = re.sub(r"[^A-Za-z0-9_.+@-]+", "-", case.replace("@", "-").replace("[", "@", 1)).strip("-.")
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(case.encode()).hexdigest()[:8]}"
 
 
 class Store:
@@ -45,39 +53,53 @@ class Store:
         """Make the folder and point ``latest`` to it."""
         with _told(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            latest = self.root / "latest"
             fresh = self.root / f".latest-{os.getpid()}"
-            with contextlib.suppress(FileNotFoundError):
-                fresh.unlink()
+            fresh.unlink(missing_ok=True)
             try:
                 fresh.symlink_to(self.run, target_is_directory=True)
-                fresh.replace(latest)
+                fresh.replace(self.root / "latest")
             except OSError:  # a file system or a Windows account without links: say it in a file
-                (self.root / "latest.txt").write_text(self.run, encoding="utf-8")
+                fresh.unlink(missing_ok=True)
+                _write(self.root / "latest.txt", self.run)
 
     def keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float) -> Path:
-        """Write a case's folder: the evidence, the pictures (file name → text), the engines' reports. Returns its path."""
-        folder = self.folder / folder_name(evidence.history.case)
-        with _told(folder):
-            if folder.exists():
-                shutil.rmtree(folder)
-            folder.mkdir(parents=True)
-            path = folder / "evidence.json"
-            _write(path, evidence.model_dump_json(indent=1, exclude_defaults=True))
-            for name, text in pictures.items():
-                _write(folder / name, text)
-            for number, report in enumerate(evidence.history.reports, 1):
-                (folder / "deadlock").mkdir(exist_ok=True)
-                suffix = "xml" if report.text.lstrip().startswith("<") else "log"
-                _write(folder / "deadlock" / f"{report.database}-{number}.{suffix}", report.text)
-            _write(folder / "case.json", json.dumps(_line(evidence, folder.name, seconds), indent=1))
+        """Write a case's folder: the evidence, the pictures (file name → text), the engines' reports. Returns its path.
+
+        If the disk says no, the folder is taken away again: half a case is none.
+        """
+        with _told(self.folder):
+            folder = self._new_folder(folder_name(evidence.history.case))
+            try:
+                path = folder / "evidence.json"
+                _write(path, evidence.model_dump_json(indent=1, exclude_defaults=True))
+                for name, text in pictures.items():
+                    _write(folder / name, text)
+                for number, report in enumerate(evidence.history.reports, 1):
+                    (folder / "deadlock").mkdir(exist_ok=True)
+                    suffix = "xml" if report.text.lstrip().startswith("<") else "log"
+                    _write(folder / "deadlock" / f"{report.database}-{number}.{suffix}", report.text)
+                _write(folder / "case.json", json.dumps(_line(evidence, folder.name, seconds), indent=1))
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         return path
+
+    def _new_folder(self, name: str) -> Path:
+        """A folder that nobody else has: ``name``, or ``name-2`` and so on if the case was run before."""
+        for number in count(1):
+            folder = self.folder / (name if number == 1 else f"{name}-{number}")
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            return folder
+        raise AssertionError("unreachable")
 
     def close(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Gather the cases into ``run.json``; ``facts`` are the run's own (started, seconds, versions, hosts, options)."""
+        lines = [_json(path) for path in sorted(self.folder.glob("*/case.json"))]
+        run = {"run": self.run, **facts, "cases": sorted(lines, key=lambda line: (line["file"], line["id"]))}
         with _told(self.folder):
-            lines = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.folder.glob("*/case.json"))]
-            run = {"run": self.run, **facts, "cases": sorted(lines, key=lambda line: (line["file"], line["id"]))}
             _write(self.folder / "run.json", json.dumps(run, indent=1, default=str))
         return run
 
@@ -100,8 +122,7 @@ def _line(evidence: Evidence, folder: str, seconds: float) -> dict[str, Any]:
         "stand_in": any(database.stand_in for database in history.databases),
         "status": verdict.status.value,
         "summary": verdict.summary,
-        "found": [anomaly.phenomenon.value for anomaly in verdict.anomalies]
-        + [("deadlock" if one.seen_by_server else "hidden deadlock") for one in verdict.deadlocks],
+        "found": [one.value for one in verdict.phenomena],
         "victim": next((one.victim for one in verdict.deadlocks if one.victim), ""),
         "folder": folder,
         "seconds": round(seconds, 3),
@@ -110,9 +131,17 @@ def _line(evidence: Evidence, folder: str, seconds: float) -> dict[str, Any]:
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all: a reader never sees half a file."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextlib.contextmanager
@@ -120,46 +149,81 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        what = "free some space, or give" if error.errno in _FULL else "give"
         reason = error.strerror or str(error)
         raise StoreError(
-            f"results cannot be written to {path}: {reason}; free some space or give --results=DIR"
+            f"results cannot be written to {path}: {reason}; {what} another folder by --results=DIR"
         ) from None
 
 
 def find_run(root: Path, name: str = "latest") -> Path:
     """The folder of a run: a path, a run's id, or ``latest``. Raises StoreError if there is none."""
-    for candidate in (Path(name), root / name):
-        if (candidate / "run.json").is_file() or any(candidate.glob("*/evidence.json")):
-            return candidate.resolve()
-    pointer = root / "latest.txt"
-    if name == "latest" and pointer.is_file():
-        return find_run(root, pointer.read_text(encoding="utf-8").strip())
+    try:
+        for candidate in (root / name, Path(name)):
+            if _holds_a_run(candidate):
+                return candidate.resolve()
+        pointer = root / "latest.txt"
+        if name == "latest" and pointer.is_file():
+            pointed = root / pointer.read_text(encoding="utf-8").strip()
+            if _holds_a_run(pointed):
+                return pointed.resolve()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{root} cannot be read: {error}") from None
     raise StoreError(f"no run {name!r} in {root}: run some scenarios first (pytest, or 'harness run')")
+
+
+def _holds_a_run(folder: Path) -> bool:
+    return (folder / "run.json").is_file() or any(folder.glob("*/evidence.json"))
 
 
 def read_evidence(path: Path) -> Evidence:
     """Read an ``evidence.json`` (or the folder that holds it). Raises StoreError."""
     file = path / "evidence.json" if path.is_dir() else path
     try:
-        return Evidence.model_validate_json(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StoreError(f"{file} cannot be read: {error.strerror}") from None
+        return Evidence.model_validate_json(_text(file))
     except ValidationError as invalid:
         first = invalid.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise StoreError(f"{file} is no evidence of this version: {where}: {first['msg']}") from None
+        said = f"{where}: {first['msg']}" if where else first["msg"]
+        raise StoreError(f"{file} is no evidence of this version: {said}") from None
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], list[Evidence]]:
-    """A run's ``run.json`` (empty if the run was cut off) and all its evidence, in the order of its cases."""
+    """A run's ``run.json`` (only its name if the run was cut off) and all its evidence, in the order of its cases.
+
+    Raises StoreError.
+    """
     file = folder / "run.json"
-    run: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"run": folder.name}
+    run = _json(file) if file.is_file() else {"run": folder.name}
     evidences = [read_evidence(path) for path in sorted(folder.glob("*/evidence.json"))]
     evidences.sort(key=lambda one: (one.history.file, one.history.case))
     return run, evidences
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{file} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise StoreError(f"{file} cannot be read: it is not UTF-8 text") from None
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        made = json.loads(_text(file))
+    except ValueError as error:
+        raise StoreError(f"{file} cannot be read: it is not JSON ({error})") from None
+    if not isinstance(made, dict):
+        raise StoreError(f"{file} cannot be read: it is not a JSON object")
+    return made
+
+
 def schema() -> dict[str, Any]:
-    """The JSON Schema of ``evidence.json``."""
-    made = Evidence.model_json_schema(mode="serialization")
+    """The JSON Schema of ``evidence.json``: what is equal to its default is not written, so it is not required."""
+    made = Evidence.model_json_schema(mode="validation")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "evidence.json", **made}
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2))

@@ -1,26 +1,28 @@
-"""From events to transactions in Adya's sense: who read and wrote which version of what, and how it ended.
+"""From events to transactions in Adya's sense: who read and wrote what, in which unit of work, and how that ended.
 
 A transaction lasts from the step that opened it to the one that ended it, over all databases that its session has open
-between. A session that never opens one is taken as a single unit of work: its application means its steps as
-one, whether or not the store knows transactions.
+between; what the session does meanwhile on a database where it has none open belongs to it too. A session that never
+opens one is taken as a single unit of work: its application means its steps as one, whether or not the store knows
+transactions. In a session that opens some, a step outside of them is a transaction of its own.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.evidence.values import key, same
-from harness.history import ENDINGS, Event, EventKind, History, TransactionEnd
-
-INITIAL = "the initial version"
+from harness.history import ENDINGS, ErrorKind, Event, EventKind, History, Operation, TransactionEnd
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Op:
-    """A read or a write, done some time between the events ``start`` and ``seq``: the beginning and the end of its step."""
+    """A read or a write, done some time between the events ``start`` and ``seq``.
+
+    These are the beginning and the end of its step; of a write that Redis queued, those of the EXEC that did it. ``event``
+    is its own step's end, for proofs. ``held``: its row stays locked from then on until the transaction ends.
+    """
 
     action: str
     item: str
@@ -30,24 +32,41 @@ class Op:
     step: str
     start: int
     seq: int
+    event: int
     database: str
+    held: bool
     transaction: Transaction = field(repr=False)
+    queued: bool = False  # Redis has it, but has not done it yet
     version: Version | None = None  # of a read: what it saw; None if that cannot be told
+
+    @property
+    def until(self) -> int:
+        """The event before which it could surely still be rolled back."""
+        transaction = self.transaction
+        return transaction.ends.get(self.database, transaction.end) if self.held else transaction.end
+
+    def surely_before(self, other: Op) -> bool:
+        """Whether this write was done before the other one, which ended later.
+
+        Steps that overlap tell nothing, but for rows that both hold to the end: then the second waited for the first's.
+        """
+        return self.seq < other.start or (self.held and other.held and self.seq < other.seq)
 
 
 @dataclass(slots=True, eq=False)
 class Transaction:
     """``end`` is the event at which the step that ended it *began*; ``ends`` the same per database.
 
-    Before that event it was surely still open. One that never ended counts as aborted.
+    Before that event it was surely still open. One that never ended counts as aborted: its session was closed. ``unknown``:
+    nobody can say how it ended (the connection was lost while it committed).
     """
 
     name: str
     session: str
-    explicit: bool
-    attempt: int = 1
+    explicit: bool = False
     committed: bool = False
     finished: bool = False
+    unknown: bool = False
     end: int = 0
     ends: dict[str, int] = field(default_factory=dict)
     ops: list[Op] = field(default_factory=list)
@@ -77,115 +96,120 @@ class Version:
 
 
 def transactions(history: History) -> list[Transaction]:
-    """All transactions of a history, in the order of their first step, their reads attributed to versions."""
-    made: list[Transaction] = []
-    for group in _by_unit(history.events).values():
-        made += _of_unit(group)
-    made.sort(key=lambda one: one.ops[0].seq if one.ops else one.end)
-    _name(made)
-    _attribute(made, history)
+    """All transactions of a history, in the order of their first step. Their reads have no versions yet."""
+    queueing = {database.alias for database in history.databases if database.engine == "redis"}
+    made = [one for unit in _units(history.events) for one in _of_unit(unit, queueing)]
+    made.sort(key=lambda one: one.ops[0].event if one.ops else one.end)
+    seen: dict[str, int] = defaultdict(int)
+    for transaction in made:  # a session with several numbers them: T1, T1#2, …
+        seen[transaction.session] += 1
+        if seen[transaction.session] > 1:
+            transaction.name = f"{transaction.session}#{seen[transaction.session]}"
     return made
 
 
-Ended = tuple[int, Event]
-"""The number of the event that began a step, and the event that ended it."""
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A step that has ended: the number of the event that began it, its statement, and its last event."""
+
+    start: int
+    statement: str
+    event: Event
+
+    @property
+    def aborted(self) -> bool:
+        """Of a step that ended a transaction."""
+        ended = self.event.ended
+        return ended is TransactionEnd.aborted or (self.event.error is not None and ended is None)
+
+    @property
+    def unknown(self) -> bool:
+        """Of a step that ended a transaction: it was to commit it, and what became of that was never heard."""
+        error = self.event.error
+        commits = self.statement.lstrip().lower().startswith(("commit", "exec"))
+        return error is not None and commits and (error.kind is ErrorKind.connection or self.event.ended is None)
 
 
-def _by_unit(events: Iterable[Event]) -> dict[tuple[str, int], list[Ended]]:
+def _units(events: Iterable[Event]) -> list[list[_Ended]]:
     """Ended steps by session, and in a free run by iteration too. A session runs one step at a time."""
-    units: dict[tuple[str, int], list[Ended]] = defaultdict(list)
-    began: dict[str, int] = {}
+    units: dict[tuple[str, int], list[_Ended]] = defaultdict(list)
+    began: dict[str, Event] = {}
     for event in events:
         if event.kind is EventKind.start:
-            began[event.session] = event.seq
+            began[event.session] = event
         elif event.kind in ENDINGS:
-            units[event.session, event.attempt].append((began.get(event.session, event.seq), event))
-    return units
+            start = began.get(event.session, event)
+            units[event.session, event.attempt].append(_Ended(start.seq, start.statement, event))
+    return list(units.values())
 
 
-def _of_unit(ended: list[Ended]) -> list[Transaction]:
-    first = ended[0][1]
-    if not any(event.in_transaction for _, event in ended):
-        whole = Transaction(first.session, first.session, explicit=False, attempt=first.attempt)
-        for start, event in ended:
-            _add(whole, event, start)
-        whole.committed = whole.finished = True
-        whole.end = ended[-1][1].seq
+def _of_unit(unit: list[_Ended], queueing: Set[str]) -> list[Transaction]:
+    session = unit[0].event.session
+    if not any(ended.event.in_transaction for ended in unit):
+        whole = Transaction(session, session, committed=True, finished=True, end=unit[-1].event.seq)
+        for ended in unit:
+            _add(whole, ended, queued=False)
         return [whole] if whole.ops else []
     made: list[Transaction] = []
-    current: Transaction | None = None
+    current = Transaction(session, session)
     open_on: set[str] = set()
-    failed = False
-    for start, event in ended:
-        if current is None:
-            current = Transaction(first.session, first.session, explicit=False, attempt=first.attempt)
-            failed = False
-        _add(current, event, start)
+    aborted = False
+    for ended in unit:
+        event, database = ended.event, ended.event.database
+        _add(current, ended, queued=event.in_transaction and database in queueing)
         if event.in_transaction:
-            open_on.add(event.database)
+            open_on.add(database)
             current.explicit = True
-        else:
-            open_on.discard(event.database)
-            current.ends[event.database] = start
-            failed |= event.ended is TransactionEnd.aborted or event.error is not None
+        elif database in open_on:
+            open_on.discard(database)
+            current.ends[database] = ended.start
+            current.unknown |= ended.unknown
+            aborted |= ended.aborted
+            _execute(current, ended)
         if not open_on:
-            current.finished, current.committed, current.end = True, not failed, start
+            current.finished, current.end = True, ended.start
+            current.committed = not aborted and not current.unknown
             made.append(current)
-            current = None
-    if current is not None:
-        current.end = ended[-1][1].seq + 1
+            current, aborted = Transaction(session, session), False
+    if open_on:
+        current.end = unit[-1].event.seq + 1
+        current.ops = [op for op in current.ops if not op.queued]
         made.append(current)
     return [one for one in made if one.ops or one.explicit]
 
 
-def _add(to: Transaction, event: Event, start: int) -> None:
+def _add(to: Transaction, ended: _Ended, *, queued: bool) -> None:
+    event = ended.event
     written = {operation.item for operation in event.operations if operation.action == "w"}
     for operation in event.operations:
-        if operation.action == "r" and operation.item in written:
-            continue  # UPDATE … RETURNING reads what it has just written
-        to.ops.append(
-            Op(operation.action, operation.item, operation.value, operation.known, operation.predicate,
-               event.step, start, event.seq, event.database, to)
-        )  # fmt: skip
+        if operation.action == "r" and (operation.item in written or queued):
+            continue  # UPDATE … RETURNING reads what it has just written; a queued command has not read anything yet
+        to.ops.append(_op(to, ended, operation, queued=queued))
 
 
-def _name(made: list[Transaction]) -> None:
-    """A session with several transactions numbers them: T1, T1#2, …"""
-    seen: dict[str, int] = defaultdict(int)
-    for transaction in made:
-        seen[transaction.session] += 1
-        if seen[transaction.session] > 1:
-            transaction.name = f"{transaction.session}#{seen[transaction.session]}"
+def _op(to: Transaction, ended: _Ended, operation: Operation, *, queued: bool) -> Op:
+    event = ended.event
+    return Op(
+        action=operation.action,
+        item=operation.item,
+        value=operation.value,
+        known=operation.known,
+        predicate=operation.predicate,
+        step=event.step,
+        start=ended.start,
+        seq=event.seq,
+        event=event.seq,
+        database=event.database,
+        held=event.in_transaction and not queued,
+        transaction=to,
+        queued=queued,
+    )
 
 
-def _attribute(made: list[Transaction], history: History) -> None:
-    """Find the version that each read saw: the only write, or the initial value, that equals what it returned."""
-    writes: dict[str, list[Op]] = defaultdict(list)
-    by_value: dict[tuple[str, str], list[Op]] = defaultdict(list)
-    for op in sorted((op for one in made for op in one.ops if op.action == "w"), key=lambda op: op.seq):
-        writes[op.item].append(op)
-        if op.known:
-            by_value[op.item, key(op.value)].append(op)
-    for transaction in made:
-        for op in transaction.ops:
-            if op.action == "r":
-                op.version = _seen_by(op, writes[op.item], by_value[op.item, key(op.value)], history)
-
-
-def _seen_by(read: Op, writes: list[Op], equal: list[Op], history: History) -> Version | None:
-    before = [write for write in equal if write.start < read.seq]
-    own = [write for write in before if write.transaction is read.transaction]
-    if own:
-        return Version(read.item, read.value, own[-1])
-    candidates = [Version(read.item, read.value, write) for write in before]
-    if read.item in history.initial and same(history.initial[read.item], read.value):
-        candidates.append(Version(read.item, read.value, None))
-    if len(candidates) == 1:
-        return candidates[0]
-    if not candidates:
-        # No value that we know: it must be a write whose value nobody told us, if there is only one of these.
-        unknown = [write for write in writes if not write.known and write.start < read.seq]
-        writers = {id(write.transaction) for write in unknown}
-        if len(writers) == 1:
-            return Version(read.item, read.value, unknown[-1])
-    return None
+def _execute(transaction: Transaction, ended: _Ended) -> None:
+    """What was queued on the database is done now, or never."""
+    here = [op for op in transaction.ops if op.queued and op.database == ended.event.database]
+    for op in here:
+        op.start, op.seq, op.queued = ended.start, ended.event.seq, False
+    if ended.aborted:
+        transaction.ops = [op for op in transaction.ops if op not in here]

@@ -1,20 +1,19 @@
-"""Comparing values that came from different engines, and the little language of expectations: ``100``, ``"< 400"``."""
+"""Comparing values that came from different engines, and with what an expectation wants."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from harness.scenario.expressions import Expression
-
-_COMPARISON = re.compile(r"\s*(==|!=|<=|>=|<|>)\s*(.+)\Z")
+from harness.scenario.wanted import comparison
 
 
 def number(value: Any) -> Decimal | None:
-    """The value as a number, if it is one: ``"100.00"`` from one engine is 100 from another."""
-    if isinstance(value, bool) or value is None or not isinstance(value, int | float | str | Decimal):
+    """The value as a number, if it is one: ``"100.00"`` from one engine is 100 from another, a bit is 0 or 1."""
+    if isinstance(value, bool):
+        return Decimal(int(value))
+    if not isinstance(value, int | float | str | Decimal):
         return None
     try:
         made = Decimal(str(value))
@@ -23,28 +22,25 @@ def number(value: Any) -> Decimal | None:
     return made if made.is_finite() else None
 
 
+def key(value: Any) -> Hashable:
+    """Equal for values that are :func:`same`."""
+    made = number(value)
+    if made is not None:
+        return made
+    if isinstance(value, list | tuple):
+        return tuple(map(key, value))
+    if isinstance(value, Mapping):
+        return frozenset((name, key(item)) for name, item in value.items())
+    return value if isinstance(value, Hashable) else str(value)
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two values are the same, whatever type their engines gave them.
 
-    >>> same("100.00", 100), same([1, "a"], ["1", "a"]), same(None, 0)
-    (True, True, False)
+    >>> same("100.00", 100), same([1, "a"], ["1", "a"]), same(None, 0), same(None, "None")
+    (True, True, False, False)
     """
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    left, right = number(one), number(other)
-    if left is not None and right is not None:
-        return left == right
-    return bool(one == other)
-
-
-def key(value: Any) -> str:
-    """A text that is equal for values that are :func:`same`."""
-    made = number(value)
-    if made is not None:
-        return f"n{made.normalize():f}"
-    if isinstance(value, list):
-        return "[" + ",".join(key(item) for item in value) + "]"
-    return f"s{value}"
+    return key(one) == key(other)
 
 
 def meets(value: Any, wanted: Any, names: Mapping[str, Any]) -> bool:
@@ -52,11 +48,11 @@ def meets(value: Any, wanted: Any, names: Mapping[str, Any]) -> bool:
 
     Raises ScenarioError if the right side cannot be computed.
     """
-    match = _COMPARISON.match(wanted) if isinstance(wanted, str) else None
-    if match is None:
+    relation = comparison(wanted)
+    if relation is None:
         return same(value, wanted)
-    operator, right = match.groups()
-    bound = Expression(right).evaluate(names)
+    operator, right = relation
+    bound = right.evaluate(names)
     if operator in ("==", "!="):
         return same(value, bound) == (operator == "==")
     left, limit = number(value), number(bound)

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.errors import ScenarioError
+from harness.errors import ScenarioError, StoreError
 from harness.evidence import anomalies, deadlock
-from harness.evidence.model import Anomaly, Deadlock, Detector, Status, Verdict
+from harness.evidence.model import Deadlock, Detector, Evidence, Status, Verdict, phenomena
 from harness.evidence.values import meets
-from harness.history import ENDINGS, Event, EventKind, History, RunEnd
+from harness.history import ENDINGS, ErrorRecord, Event, EventKind, History, RunEnd
 from harness.scenario.model import Expectation, matches
 from harness.vocabulary import Phenomenon
 
 
 def judge(history: History, expectation: Expectation, parameters: Mapping[str, Any] | None = None) -> Verdict:
-    """What ``history`` shows and whether it is what was expected. Pure: the same history gives the same verdict."""
-    found = anomalies.find(history)
+    """What ``history`` shows and whether it is what was expected. Pure: the same history gives the same verdict.
+
+    ``parameters`` are further names for relations like ``"< limit"``; those of a scenario file need none.
+    """
+    found, reads = anomalies.find_and_explain(history)
     deadlocks = deadlock.find(history)
-    phenomena = _phenomena(found, deadlocks)
-    mismatches = [*_mismatches(history, expectation, phenomena, deadlocks, parameters or {})]
+    names = phenomena(found, deadlocks)
+    mismatches = [*_mismatches(history, expectation, names, deadlocks, parameters or {})]
     status = Status.passed
     if history.end is RunEnd.lost:
         status = Status.error
@@ -27,39 +30,42 @@ def judge(history: History, expectation: Expectation, parameters: Mapping[str, A
         status = Status.failed
     return Verdict(
         status=status,
-        summary=_summary(history, status, phenomena, deadlocks, mismatches),
+        summary=_summary(history, status, names, deadlocks, mismatches),
         expected=list(_expected(expectation)),
         mismatches=mismatches,
         anomalies=found,
         deadlocks=deadlocks,
-        reads=anomalies.reads(history),
+        reads=reads,
         notes=list(_notes(history, expectation)),
     )
 
 
-def _phenomena(found: list[Anomaly], deadlocks: list[Deadlock]) -> list[Phenomenon]:
-    names = [anomaly.phenomenon for anomaly in found]
-    for one in deadlocks:
-        if not one.seen_by_server:
-            names.append(Phenomenon.hidden_deadlock)
-        elif one.ended_by is Detector.server:
-            names.append(Phenomenon.deadlock)
-    return list(dict.fromkeys(names))
+def judge_again(evidence: Evidence) -> Verdict:
+    """The verdict that follows from what is stored, whatever verdict is stored beside it. Raises StoreError."""
+    return judge(evidence.history, expectation_from_record(evidence.expectation))
+
+
+def expectation_from_record(record: Mapping[str, Any]) -> Expectation:
+    """The expectation as evidence holds it. Raises StoreError if it is none."""
+    try:
+        return Expectation.from_record(record)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"the stored expectation cannot be read: {error}") from None
 
 
 def _mismatches(
     history: History,
     expectation: Expectation,
-    phenomena: list[Phenomenon],
+    names: list[Phenomenon],
     deadlocks: list[Deadlock],
     parameters: Mapping[str, Any],
 ) -> Iterator[str]:
     if history.end is not RunEnd.completed:
-        yield history.end_text
+        yield history.end_text or f"the run ended as {history.end.value}"
     for wanted in expectation.finds:
-        if wanted not in phenomena:
-            yield f"expected {wanted.value}, found {_listed(phenomena)}"
-    for one in phenomena:
+        if wanted not in names:
+            yield f"expected {wanted.value}, found {_listed(names)}"
+    for one in names:
         if one not in expectation.finds and one not in expectation.allows:
             yield f"found {one.value}, which was not expected"
     victims = [one.victim for one in deadlocks if one.victim]
@@ -72,30 +78,31 @@ def _mismatches(
 
 
 def _levels(history: History) -> Iterator[str]:
-    asked = history.level
+    engines = {database.alias: database.engine for database in history.databases}
     for session in history.sessions:
         for alias, observed in session.observed_levels.items():
-            engine = next(database.engine for database in history.databases if database.alias == alias)
-            if engine == history.engine and observed != asked:
-                yield f"{session.name} asked for {asked}, the server gives {observed}"
+            if engines.get(alias) == history.engine and observed != history.level:
+                yield f"{session.name} asked for {history.level}, the server gives {observed}"
 
 
 def _errors(history: History, expectation: Expectation) -> Iterator[str]:
-    failed = {
-        event.step: event.error
-        for event in history.events
-        if event.kind in (EventKind.error, EventKind.conflict) and event.error
-    }
     if history.mode == "free-running":
         return  # counted instead
+    failed = {event.step: event for event in history.events if event.kind in ENDINGS and event.error}
     for step, wanted in expectation.errors.items():
-        error = failed.pop(step, None)
-        if error is None:
+        event = failed.pop(step, None)
+        if event is None or event.error is None:
             yield f"expected {step} to end with {wanted}, it {_ending(history, step)}"
-        elif not matches(error.kind, error.code, wanted):
-            yield f"expected {step} to end with {wanted}, it ended with {error.kind.value} ({error.code}: {error.message})"
-    for step, error in failed.items():
-        yield f"{step} ended with {error.kind.value} ({error.code}: {error.message}), which was not expected"
+        elif not matches(event.error.kind, event.error.code, wanted):
+            yield f"expected {step} to end with {wanted}, it ended with {_error(event.error)}"
+    for step, event in failed.items():
+        # What the harness cancelled was a hidden deadlock, or a hang: told as such.
+        if event.error and event.kind not in (EventKind.cancelled, EventKind.timeout):
+            yield f"{step} ended with {_error(event.error)}, which was not expected"
+
+
+def _error(error: ErrorRecord) -> str:
+    return f"{error.kind.value} ({error.code}: {error.message})"
 
 
 def _ending(history: History, step: str) -> str:
@@ -109,27 +116,31 @@ def _end_of(history: History, step: str) -> Event | None:
     return next((event for event in history.events if event.step == step and event.kind in ENDINGS), None)
 
 
+def _blind(history: History) -> set[str]:
+    """The databases whose server does not tell who waits."""
+    return {database.alias for database in history.databases if database.capabilities.get("waits") == "no"}
+
+
 def _blocking(history: History, expectation: Expectation) -> Iterator[str]:
-    blocked = [event.step for event in history.events if event.kind is EventKind.blocked]
-    ran = {event.step for event in history.events if event.kind is EventKind.start}
-    blind = {database.alias for database in history.databases if database.capabilities.get("waits") == "no"}
-    if expectation.blocks is not None and not blind:
+    blocked = dict.fromkeys(event.step for event in history.events if event.kind is EventKind.blocked)
+    blind = _blind(history)
+    database = {event.step: event.database for event in history.events if event.kind is EventKind.start}
+    if expectation.blocks is not None:
         for step in expectation.blocks:
-            if step not in blocked:
-                yield f"expected {step} to block, it did not"
-        for step in dict.fromkeys(blocked):
+            if step not in blocked and database.get(step) not in blind:
+                yield f"expected {step} to block, it {'did not' if step in database else 'was not run'}"
+        for step in blocked:
             if step not in expectation.blocks:
                 yield f"{step} blocked, which was not expected"
     for entry in history.entries:
-        event = _end_of(history, entry.step)
-        if entry.step not in ran or (event is not None and event.database in blind):
+        if entry.step not in database or database[entry.step] in blind:
             continue
         if entry.must_block and entry.step not in blocked:
             yield f"the schedule says that {entry.step} blocks, it did not"
         if entry.must_block is False and entry.step in blocked:
             yield f"the schedule says that {entry.step} does not block, it did"
         if entry.after:
-            other = _end_of(history, entry.after)
+            event, other = _end_of(history, entry.step), _end_of(history, entry.after)
             if event is not None and (other is None or other.seq > event.seq):
                 yield f"the schedule says that {entry.step} completes only after {entry.after}, it did before"
 
@@ -138,17 +149,19 @@ def _values(history: History, expectation: Expectation, parameters: Mapping[str,
     initial = {f"initial_{item}": value for item, value in history.initial.items()}
     names = {**parameters, **initial, **history.initial, **_counts(history)}
     for step, wanted in expectation.sees.items():
-        seen = _seen(history, step)
-        if not _meets(seen, wanted, names):
-            yield f"expected {step} to see {wanted}, it saw {_said(seen)}"
+        event = _end_of(history, step)
+        if event is None or event.kind is not EventKind.ok:
+            yield f"expected {step} to see {_said(wanted)}, it {_ending(history, step)}"
+        elif wrong := _differs("it saw", _seen(event), wanted, names):
+            yield f"expected {step} to see {_said(wanted)}, {wrong}"
     for item, wanted in expectation.final.items():
-        value = history.final.get(item)
-        if history.end is not RunEnd.lost and not _meets(value, wanted, names):
-            yield f"expected {item} to be {wanted} at the end, it is {_said(value)}"
+        if history.end is RunEnd.lost:
+            break  # nobody could look
+        if wrong := _differs("it is", history.final.get(item), wanted, names):
+            yield f"expected {item} to be {_said(wanted)} at the end, {wrong}"
     for name, wanted in expectation.counts.items():
-        value = history.transactions.get(name, 0)
-        if not _meets(value, wanted, names):
-            yield f"expected {wanted} transactions {name}, there were {value}"
+        if wrong := _differs("there were", history.transactions.get(name, 0), wanted, names):
+            yield f"expected {_said(wanted)} transactions {name}, {wrong}"
 
 
 def _counts(history: History) -> dict[str, int]:
@@ -156,18 +169,16 @@ def _counts(history: History) -> dict[str, int]:
     return base | {name.replace(" ", "_"): count for name, count in history.transactions.items()}
 
 
-def _meets(value: Any, wanted: Any, names: Mapping[str, Any]) -> bool:
+def _differs(verb: str, value: Any, wanted: Any, names: Mapping[str, Any]) -> str:
+    """Nothing if ``value`` is as wanted; else what it is."""
     try:
-        return meets(value, wanted, names)
-    except ScenarioError:
-        return False
+        return "" if meets(value, wanted, names) else f"{verb} {_said(value)}"
+    except ScenarioError as error:
+        return error.message
 
 
-def _seen(history: History, step: str) -> Any:
-    """What a step read: its declared item, else the first value that came back, else its rows."""
-    event = _end_of(history, step)
-    if event is None:
-        return None
+def _seen(event: Event) -> Any:
+    """What a step read: its declared items, else the first value that came back, else its rows."""
     read = [operation.value for operation in event.operations if operation.action == "r"]
     if read:
         return read[0] if len(read) == 1 else read
@@ -183,8 +194,8 @@ def _said(value: Any) -> str:
     return "nothing" if value is None else str(value)
 
 
-def _listed(phenomena: list[Phenomenon]) -> str:
-    return ", ".join(one.value for one in phenomena) or "nothing"
+def _listed(names: list[Phenomenon]) -> str:
+    return ", ".join(one.value for one in names) or "nothing"
 
 
 def _expected(expectation: Expectation) -> Iterator[str]:
@@ -214,25 +225,26 @@ def _notes(history: History, expectation: Expectation) -> Iterator[str]:
     for session in history.sessions:
         yield from (f"{session.name}: {note}" for note in session.notes)
     yield from history.notes
+    yield from history.notes
     if expectation.blocks is not None:
         for database in history.databases:
-            if database.capabilities.get("waits") == "no":
+            if database.alias in _blind(history):
                 yield f"{database.logical}: which steps blocked was not checked, the server does not tell"
 
 
 def _summary(
     history: History,
     status: Status,
-    phenomena: list[Phenomenon],
+    names: list[Phenomenon],
     deadlocks: list[Deadlock],
     mismatches: list[str],
 ) -> str:
     if status is Status.error:
-        return history.end_text
+        return mismatches[0]
     if status is Status.failed:
         more = f" (and {len(mismatches) - 1} more)" if len(mismatches) > 1 else ""
         return mismatches[0] + more
-    said = _listed(phenomena) if phenomena else "no anomaly"
+    said = _listed(names) if names else "no anomaly"
     ring = next((one for one in deadlocks if one.cycle), None)
     if ring is not None:
         said += f": {' → '.join([*ring.cycle, ring.cycle[0]])}"
