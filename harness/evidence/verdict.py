@@ -225,7 +225,6 @@ def _notes(history: History, expectation: Expectation) -> Iterator[str]:
     for session in history.sessions:
         yield from (f"{session.name}: {note}" for note in session.notes)
     yield from history.notes
-    yield from history.notes
     if expectation.blocks is not None:
         for database in history.databases:
             if database.alias in _blind(history):
