@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,6 +37,16 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+_parsing = threading.Lock()
+
+
+@lru_cache(maxsize=4096)
+def _tree(source: str) -> ast.Expression:
+    """What is parsed once: at load. Python 3.11's parser fails now and then if two threads parse at a time."""
+    with _parsing:
+        return ast.parse(source.strip(), mode="eval")
+
+
 @dataclass(frozen=True, slots=True)
 class Expression:
     """What stands between ``${`` and ``}``."""
@@ -45,7 +56,8 @@ class Expression:
     def evaluate(self, names: Mapping[str, Any]) -> Any:
         """Its value; raises ScenarioError (without a location) if a name is unknown or it cannot be computed."""
         try:
-            return EvalWithCompoundTypes(names=dict(names), functions=_FUNCTIONS).eval(self.source)
+            evaluator = EvalWithCompoundTypes(names=dict(names), functions=_FUNCTIONS)
+            return evaluator.eval(self.source, _tree(self.source).body)
         except (InvalidExpression, ArithmeticError, TypeError, ValueError, SyntaxError, KeyError, IndexError) as error:
             known = ", ".join(sorted(names)) or "none yet"
             raise ScenarioError(f"cannot compute ${{{self.source}}}: {error} (known names: {known})") from None
@@ -53,7 +65,7 @@ class Expression:
     def names(self) -> set[str]:
         """The names it uses. Raises ScenarioError (without a location) if it is no expression."""
         try:
-            tree = ast.parse(self.source, mode="eval")
+            tree = _tree(self.source)
         except SyntaxError:
             raise ScenarioError(f"{self.source!r} is not an expression") from None
         used = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import sys
 import threading
 import time
 
@@ -11,6 +13,7 @@ import pytest
 from harness.errors import ScenarioError
 from harness.evidence.model import Status
 from harness.history import EventKind, RunEnd
+from harness.scenario.expressions import Expression
 
 from .conftest import Play
 
@@ -133,3 +136,40 @@ def test_a_refused_transaction_is_rolled_back_in_all_its_databases(play: Play) -
     assert errors == ["refused", "refused"]
     undone = [(e.database, e.attempt) for e in evidence.history.events if e.step == "rollback" and e.ended]
     assert sorted(undone) == [("ads", 1), ("ads", 2), ("sales", 1), ("sales", 2)]
+
+
+class Litter:
+    """Garbage whose collection runs code, so that another thread may go on in the middle of a parse."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        sum(range(50))
+
+
+def test_values_are_computed_in_many_threads_at_a_time() -> None:
+    # Python 3.11's parser raises SystemError if one thread enters it while another is inside.
+    wrong: list[object] = []
+
+    def compute() -> None:
+        try:
+            for number in range(200):
+                Litter()
+                Expression(f"[x + {number} for x in rows][0] * ((({number})))").evaluate({"rows": [1]})
+        except BaseException as error:  # noqa: BLE001
+            wrong.append(error)
+
+    threads = [threading.Thread(target=compute) for _ in range(8)]
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*threshold)
+    assert wrong == []
