@@ -33,7 +33,7 @@ from harness.evidence.transactions import Transaction, transactions
 from harness.evidence.versions import attribute
 from harness.history import History
 
-MOST_TRANSACTIONS = 1000
+MOST_TRANSACTIONS = 10_000
 """Cycles are looked for in histories up to this size."""
 
 

@@ -57,8 +57,12 @@ def _shortest(closers: Sequence[Dependency], back: Sequence[Dependency]) -> list
     for edge in back:
         between[id(edge.source), id(edge.target)].append(edge)
     graph: nx.DiGraph[int] = nx.DiGraph(list(between))
+    both: nx.DiGraph[int] = nx.DiGraph([*between, *((id(edge.source), id(edge.target)) for edge in closers)])
+    ring = {node: number for number, nodes in enumerate(nx.strongly_connected_components(both)) for node in nodes}
     found = []
     for edge in closers:
+        if ring[id(edge.source)] != ring[id(edge.target)]:
+            continue  # nothing leads back: a serial history is seen to be one in a single walk
         try:
             nodes = nx.shortest_path(graph, id(edge.target), id(edge.source))
         except (nx.NetworkXNoPath, nx.NodeNotFound):

@@ -36,12 +36,11 @@ class VersionOrder:
 
     versions: list[Op] = field(default_factory=list)
     certain: bool = True
+    places: dict[Transaction, int] = field(default_factory=dict)
 
     def position(self, writer: Transaction | None) -> int | None:
         """Where the version of ``writer`` stands; -1 for the initial one, None for one that is not among them."""
-        if writer is None:
-            return -1
-        return next((index for index, op in enumerate(self.versions) if op.transaction is writer), None)
+        return -1 if writer is None else self.places.get(writer)
 
     def after(self, writer: Transaction | None, *, predicate: bool) -> list[Op]:
         """The versions that a read of this one did not see: the next one; of a set, every one that came later.
@@ -51,8 +50,8 @@ class VersionOrder:
         position = self.position(writer)
         if position is None or not (self.certain or writer is None):
             return []
-        later = self.versions[position + 1 :]
-        return later if predicate or not self.certain else later[:1]
+        end = None if predicate or not self.certain else position + 2
+        return self.versions[position + 1 : end]
 
 
 def version_order(committed: Sequence[Transaction]) -> dict[str, VersionOrder]:
@@ -64,6 +63,7 @@ def version_order(committed: Sequence[Transaction]) -> dict[str, VersionOrder]:
             orders[item].versions.append(op)
     for order in orders.values():
         order.versions.sort(key=lambda op: op.seq)
+        order.places = {op.transaction: index for index, op in enumerate(order.versions)}
         any_before = loose_before = 0  # ends of the last write so far, and of the last one whose row was not held
         for op in order.versions:
             order.certain &= op.start > (loose_before if op.held else any_before)

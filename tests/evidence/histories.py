@@ -1,8 +1,8 @@
 """Histories by hand, in the notation of the field: ``run("w1(x=5) r2(x=5) a1 c2", x=0)``.
 
 ``b1`` begins (a session's first operation does so by itself), ``c1`` commits, ``a1`` aborts; ``r1(x=5)`` reads, ``w1(x=5)``
-writes, ``w1(x)`` writes a value that nobody tells, ``W1(x=5)`` and ``R1(x=5)`` do so in autocommit. ``[1: … ]`` is for steps
-that overlap: ``start1`` and the operation later. Anything finer is built by :class:`Builder` itself.
+writes, ``w1(x)`` writes a value that nobody tells, ``W1(x=5)`` and ``R1(x=5)`` do so in autocommit. Anything finer (steps
+that overlap, several databases) is built by :class:`Builder` itself.
 """
 
 from __future__ import annotations
@@ -158,13 +158,12 @@ class Builder:
         return History(**(fields | more))
 
 
-_TOKEN = re.compile(r"(?P<what>start|[bcarwRW])(?P<session>\d)(?:\((?P<item>\w+)(?:=(?P<value>-?\w+))?\))?\Z")
+_TOKEN = re.compile(r"(?P<what>[bcarwRW])(?P<session>\d)(?:\((?P<item>\w+)(?:=(?P<value>-?\w+))?\))?\Z")
 
 
 def build(text: str, predicates: Iterable[str] = (), **initial: Any) -> Builder:
     """A builder that has written ``text``. Steps are called after their token: ``r1(x)`` the first time, ``r1(x)'`` then."""
     builder = Builder(predicates, **initial)
-    started: set[str] = set()
     begun: set[str] = set()
     names: set[str] = set()
     for token in text.split():
@@ -175,10 +174,6 @@ def build(text: str, predicates: Iterable[str] = (), **initial: Any) -> Builder:
         while name in names:
             name += "'"
         names.add(name)
-        if what == "start":
-            builder.start(session, name)
-            started.add(session)
-            continue
         if what in "brw" and session not in begun:
             builder.begin(session)
             begun.add(session)
@@ -191,10 +186,7 @@ def build(text: str, predicates: Iterable[str] = (), **initial: Any) -> Builder:
         value = match["value"]
         made: Any = int(value) if value and value.lstrip("-").isdecimal() else value
         operation = read(match["item"], made) if what in "rR" else write(match["item"], made)
-        if session not in started:
-            builder.start(session, name)
-        started.discard(session)
-        builder.end(session, name, operation)
+        builder.step(session, name, operation)
     return builder
 
 

@@ -177,23 +177,23 @@ QUIET = {
     "the first was rolled back": "r1(x=0) r2(x=0) w1(x=1) a1 w2(x=2) c2",
     "read again before writing": "r1(x=0) w1(x=1) c1 r2(x=1) w2(x=2) c2",
     "blind writes": "w1(x=1) c1 w2(x=2) c2",
-    "read after the commit began": "w1(x=1) start1 start2 r2(x=1) c1 c2",
 }
 
 
 @pytest.mark.parametrize("text", list(QUIET.values()), ids=list(QUIET))
 def test_quiet(text: str) -> None:
-    if text.startswith("w1(x=1) start1"):
-        builder = Builder(x=0)
-        builder.begin("T1")
-        builder.step("T1", "write", write("x", 1))
-        builder.start("T1", "commit")
-        builder.start("T2", "read")
-        builder.end("T2", "read", read("x", 1))
-        builder.end("T1", "commit", ended=TransactionEnd.committed)
-        assert find(builder.history()) == []
-    else:
-        assert run(text, x=0, y=0) == []
+    assert run(text, x=0, y=0) == []
+
+
+def test_what_is_read_after_the_commit_began_may_be_committed() -> None:
+    builder = Builder(x=0)
+    builder.begin("T1")
+    builder.step("T1", "write", write("x", 1))
+    builder.start("T1", "commit")
+    builder.start("T2", "read")
+    builder.end("T2", "read", read("x", 1))
+    builder.end("T1", "commit", ended=TransactionEnd.committed)
+    assert find(builder.history()) == []
 
 
 def test_the_last_read_decides_what_an_update_was_computed_from() -> None:
@@ -343,21 +343,17 @@ def test_an_update_over_a_dirty_version_is_not_called_lost() -> None:
 # -- what overlaps
 
 
-def overlapping(first: str, second: str) -> Builder:
-    """Two autocommit writes of x under way at once, after T3 has read it; then T3 writes."""
+def test_the_order_of_overlapping_writes_is_not_known() -> None:
+    """Two autocommit writes at once. T3 saw 2 and then 1: by the order of the answers an older version, but who knows."""
     builder = Builder(x=0)
     for session in ("T1", "T2"):
         builder.start(session, f"write {session}")
     builder.end("T1", "write T1", write("x", 1))
     builder.end("T2", "write T2", write("x", 2))
-    builder.step("T3", "read", read("x", int(first)))
-    builder.step("T4", "read again", read("x", int(second)))
-    return builder
-
-
-def test_the_order_of_overlapping_writes_is_not_known() -> None:
-    """T3 saw 2 and T4 saw 1 after it: in the order of the answers that would be an older version, but who knows."""
-    assert find(overlapping("2", "1").history()) == []
+    builder.step("T3", "read", read("x", 2))
+    builder.step("T3", "read again", read("x", 1))
+    assert find(builder.history()) == []
+    assert kinds(run("W1(x=1) W2(x=2) R3(x=2) R3(x=1)", x=0)) == [("non-repeatable read", "G-single")]
 
 
 def test_the_order_of_overlapping_writes_of_held_rows_is_that_of_their_answers() -> None:
@@ -566,7 +562,7 @@ def test_a_free_run_that_loses_nothing() -> None:
 
 
 def test_a_long_free_run_is_judged_in_time() -> None:
-    (found,) = find(free_run(4, 600, lossy=True))
+    (found,) = find(free_run(4, 300, lossy=True))
     assert found.phenomenon.value == "lost update"
 
 

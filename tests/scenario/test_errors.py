@@ -168,19 +168,17 @@ def test_several_mistakes_are_a_line_each(tmp_path: Path) -> None:
             "    serializable:\n",
             "32:3: no expectation for postgresql at 'read committed': add it under expect",
         ),
-        "the default level's": (
-            "levels:\n  postgresql: [read committed]\n",
-            "",
-            "",
-        ),
     }
 )
 def test_what_is_missing(tmp_path: Path, old: str, new: str, said: str) -> None:
-    if said:
-        assert refused(tmp_path, changed(old, new)).startswith(f"case.yaml:{said}")
-    else:
-        text = changed("    read committed:\n", "    serializable:\n", changed(old, new))
-        assert "no expectation for postgresql at 'read committed'" in refused(tmp_path, text)
+    assert refused(tmp_path, changed(old, new)).startswith(f"case.yaml:{said}")
+
+
+def test_the_default_level_needs_an_expectation_too(tmp_path: Path) -> None:
+    text = changed(
+        "levels:\n  postgresql: [read committed]\n", "", changed("    read committed:\n", "    serializable:\n")
+    )
+    assert "no expectation for postgresql at 'read committed'" in refused(tmp_path, text)
 
 
 @pytest.mark.parametrize(
