@@ -200,7 +200,10 @@ _Mark = Annotated[str, AfterValidator(one_of("mark", MARKS)), Field(json_schema_
 class ScenarioWritten(Written):
     """A scenario file."""
 
-    model_config = ConfigDict(title="PromptSales Harness scenario")
+    model_config = ConfigDict(
+        title="PromptSales Harness scenario",
+        json_schema_extra={"$schema": "https://json-schema.org/draft/2020-12/schema"},
+    )
 
     title: str = Field(min_length=1)
     about: str = Field(default="", description="what it shows, in a paragraph")
@@ -248,8 +251,7 @@ class ScenarioWritten(Written):
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of scenario files, short forms and all; ``scenario.schema.json`` is its text."""
-    made = ScenarioWritten.model_json_schema(mode="validation")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+    return ScenarioWritten.model_json_schema(mode="validation")
 
 
 if __name__ == "__main__":
