@@ -86,7 +86,7 @@ sessions:
       renamed: {run: SELECT mail AS m FROM client WHERE id = 1, reads: {mail: m}}
       literal: SELECT name FROM client WHERE mail = 'ana@example.org' OR card = '4111-1111'
       tell: DO $$ BEGIN RAISE NOTICE 'the card is 4111-1111'; END $$
-      short: {run: "SELECT 'q7'", reads: {pin: ''}}
+      short: {run: "SELECT 'q7'", reads: {mail: ''}}
       made: {run: SELECT 'tok' || 'en-99' AS token}
       again: {run: "SELECT ${pin + 0} AS it, 17391 AS other", reads: {it: it}}
       commit_1: commit
