@@ -23,8 +23,6 @@ from harness.history import ErrorKind, TransactionEnd
 URL = os.environ.get("PROMPTSALES_TEST_TDS_URL", "")
 RUN = "t" + format(time.time_ns() // 1000 % 36**6, "x")
 
-pytestmark = pytest.mark.skipif(not URL, reason="no SQL Server to test with: PROMPTSALES_TEST_TDS_URL is not set")
-
 ENGINE = SQLServer()
 PATIENCE = 10.0
 
@@ -38,6 +36,12 @@ class Server:
     @property
     def babelfish(self) -> bool:
         return bool(self.admin.capabilities.product == "Babelfish")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_server_is_given() -> None:
+    if not URL:
+        pytest.skip("no SQL Server to test with: PROMPTSALES_TEST_TDS_URL is not set")
 
 
 @pytest.fixture(scope="module")
