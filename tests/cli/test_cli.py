@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
+import psycopg
 import pytest
 
 from harness.servers.urls import VARIABLE
@@ -225,3 +228,46 @@ def test_up_of_an_unknown_database_says_which_there_are(cli: Run) -> None:
     done = cli("up", "promptsale", PROMPTSALES_URL="")
     assert done.returncode == 3
     assert "unknown logical database 'promptsale'" in done.stdout
+
+
+STUCK = """
+title: A step that waits for ever
+marks: [deadlock]
+database: promptsales
+setup: ["CREATE TABLE t (v int)", INSERT INTO t VALUES (10)]
+sessions:
+  T1: {setup: begin, steps: {hold: UPDATE t SET v = 1}}
+  T2: {steps: {want: UPDATE t SET v = 2}}
+schedule: [hold, want]
+deadline: 300
+expect: {postgresql: {any: {}}}
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is a signal")
+def test_ctrl_c_ends_cleanly(suite: Suite, tmp_path: Path) -> None:
+    url = suite.servers.target("promptsales").url
+    (tmp_path / "stuck_cli.yaml").write_text(STUCK, "utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", "run", "stuck_cli.yaml"],
+        cwd=tmp_path,
+        env=environment(PROMPTSALES_URL=url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    ask = (
+        "SELECT datname FROM pg_stat_activity "
+        "WHERE application_name LIKE 'psh:%/stuck_cli/T2' AND wait_event_type = 'Lock'"
+    )
+    with psycopg.connect(url, autocommit=True) as server:
+        deadline = time.monotonic() + 20
+        while not (waiting := server.execute(ask).fetchall()):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        printed = process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert "Traceback" not in printed[0] + printed[1]
+        assert server.execute("SELECT 1 FROM pg_database WHERE datname = %s", waiting[0]).fetchall() == []
