@@ -21,6 +21,8 @@ from harness.errors import EngineError, LoginRefused, ServerError
 from harness.history import ErrorKind, TransactionEnd
 
 URL = os.environ.get("PROMPTSALES_TEST_TDS_URL", "")
+if not URL:
+    pytest.skip("no SQL Server to test with: PROMPTSALES_TEST_TDS_URL is not set", allow_module_level=True)
 RUN = "t" + format(time.time_ns() // 1000 % 36**6, "x")
 
 ENGINE = SQLServer()
@@ -36,12 +38,6 @@ class Server:
     @property
     def babelfish(self) -> bool:
         return bool(self.admin.capabilities.product == "Babelfish")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def a_server_is_given() -> None:
-    if not URL:
-        pytest.skip("no SQL Server to test with: PROMPTSALES_TEST_TDS_URL is not set")
 
 
 @pytest.fixture(scope="module")
