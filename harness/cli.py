@@ -30,14 +30,19 @@ Servers = Annotated[str | None, typer.Option("--servers", help="embedded (defaul
 
 def main() -> None:
     """Run the command line. A HarnessError is one line on stderr and its own exit code; never a traceback."""
+    code: str | int | None = 0
     try:
-        app()
-    except HarnessError as error:
-        print(f"harness: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:  # "harness show | head"
+        try:
+            app()
+        except SystemExit as end:
+            code = end.code
+        except HarnessError as error:
+            print(f"harness: {error}", file=sys.stderr)
+            code = error.exit_code
+        sys.stdout.flush()
+    except BrokenPipeError:  # "harness show | head": whoever reads has seen enough, and that is no failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    sys.exit(code)
 
 
 class _Console(Console):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import ServerError, ServerUnavailable
+from harness.servers import processes
 from harness.servers.base import REAL_ENGINE
 from harness.servers.images import IMAGES, Image
 from harness.servers.login import odbc, wait_for_login
@@ -80,7 +81,7 @@ class ContainerServers(SharedServers):
             )
             _first_login(image, url, container)
         except BaseException as problem:
-            remove(record.container)
+            processes.remove_container(record.container)
             if isinstance(problem, DockerException):
                 raise ServerError(
                     f"{image.name} did not start: {_short(problem).replace(password, '***')}"
@@ -151,17 +152,3 @@ def _keeper(reaper: Any, session: str) -> str:
 
 def _short(problem: BaseException) -> str:
     return redact(" ".join(str(problem).split()))[:300]
-
-
-def remove(container: str) -> None:
-    """Remove a container by its id; never raises."""
-    if not container:
-        return
-    with contextlib.suppress(Exception):
-        import docker  # type: ignore[import-untyped,unused-ignore]
-
-        client = docker.from_env(timeout=30)
-        try:
-            client.containers.get(container).remove(force=True, v=True)
-        finally:
-            client.close()

@@ -130,3 +130,17 @@ def give_to(path: Path, account: Account) -> None:
     """Make ``account`` the owner of ``path``. Raises OSError."""
     if sys.platform != "win32":
         os.chown(path, account.uid, account.gid)
+
+
+def remove_container(container: str) -> None:
+    """Remove a container by its id; never raises."""
+    if not container:
+        return
+    with contextlib.suppress(Exception):
+        import docker  # type: ignore[import-untyped,unused-ignore]
+
+        client = docker.from_env(timeout=30)
+        try:
+            client.containers.get(container).remove(force=True, v=True)
+        finally:
+            client.close()

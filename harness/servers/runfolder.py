@@ -15,6 +15,7 @@ import re
 import shutil
 import socket
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -147,10 +148,19 @@ class RunFolder:
                     self._watch()
 
     def _watch(self) -> None:
-        from harness.servers import watchdog
-
-        pid = watchdog.start(self.path, self.owner, self.owner_created())
-        self.write(Record(WATCHDOG, True, pid, processes.started_at(pid) or 0.0, stop="kill"))
+        """Start the watchdog, detached from us: ``harness.servers.watchdog``, which imports this module."""
+        # -P: the folder that it runs in is no place to import from.
+        command = [sys.executable, "-P", "-m", "harness.servers.watchdog", str(self.path), str(self.owner)]
+        package = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        env = dict(os.environ, PYTHONPATH=path)
+        try:
+            made = processes.spawn(
+                [*command, repr(self.owner_created())], self.path / "watchdog.log", self.path.parent, env
+            )
+        except OSError as problem:
+            raise one_line(problem, "the watchdog of the servers cannot be started") from problem
+        self.write(Record(WATCHDOG, True, made.pid, processes.started_at(made.pid) or 0.0, stop="kill"))
 
     def owner_created(self) -> float:
         """When the owner began, as ``owner.json`` says; 0 if it does not."""
@@ -214,9 +224,7 @@ class RunFolder:
 def end(record: Record) -> None:
     """Stop one server; never raises."""
     if record.container:
-        from harness.servers import containers
-
-        containers.remove(record.container)
+        processes.remove_container(record.container)
     elif record.pid:
         processes.stop(record.pid, record.created, record.stop)
 

@@ -18,21 +18,6 @@ from harness.servers.runfolder import RunFolder
 _GRAIN = 0.5  # seconds between two looks at whether the folder is still there
 
 
-def start(folder: Path, owner: int, created: float) -> int:
-    """Start a watchdog for ``folder``, detached from us; gives its pid. Raises ServerError."""
-    from harness.servers.runfolder import one_line
-
-    # -P: the folder that it runs in is no place to import from.
-    command = [sys.executable, "-P", "-m", __name__, str(folder), str(owner), repr(created)]
-    package = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    env = dict(os.environ, PYTHONPATH=path)
-    try:
-        return processes.spawn(command, folder / "watchdog.log", folder.parent, env).pid
-    except OSError as problem:
-        raise one_line(problem, "the watchdog of the servers cannot be started") from problem
-
-
 def watch(folder: Path, owner: int, created: float) -> None:
     """Wait until ``owner`` is dead, then close the set in ``folder``; return earlier if the folder goes away."""
     while folder.exists():
