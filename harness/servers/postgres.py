@@ -50,6 +50,9 @@ _LOCAL = {
     # The password is 24 random bytes: nobody guesses it, so hashing it 4096 times at each login protects nothing.
     "scram_iterations": "1",
 }
+if sys.platform != "win32":
+    # Shared memory as files of the data folder: what a killed server leaves goes with the folder.
+    _LOCAL["dynamic_shared_memory_type"] = "mmap"
 
 
 def start(server: str, folder: Path, databases: Sequence[str], announce: Callable[[int], None]) -> dict[str, str]:
