@@ -169,8 +169,8 @@ class _Run:
         """One connection per database, at the engine's default level, for set-up and items."""
         controls = {}
         for alias, endpoint in self.endpoints.items():
-            level = endpoint.level if endpoint.engine.name == "sqlserver" else endpoint.engine.levels[0]
-            controls[alias] = endpoint.engine.open(endpoint.url, SessionOptions(f"{self.label}/control", level))
+            options = SessionOptions(f"{self.label}/control", endpoint.engine.levels[0])
+            controls[alias] = endpoint.engine.open(endpoint.url, options)
             stack.callback(controls[alias].close)
         return controls
 
