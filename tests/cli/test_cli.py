@@ -255,6 +255,8 @@ def test_ctrl_c_ends_cleanly(suite: Suite, tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever runs us in the background may have us ignore Ctrl-C, and that would be handed down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     ask = (
         "SELECT datname FROM pg_stat_activity "

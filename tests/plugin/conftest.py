@@ -97,6 +97,8 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # Whoever runs us in the background may have us ignore Ctrl-C, and that would be handed down.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             start_new_session=True,  # a group of its own, as a terminal gives it: xdist's workers are in it, servers not
         )
 
