@@ -222,7 +222,8 @@ def _result_set(result: PGresult, values: abc.Transformer) -> ResultSet:
     values.set_pgresult(result)
     columns = [(result.fname(index) or b"").decode() for index in range(result.nfields)]
     rows = [[plain(value) for value in row] for row in values.load_rows(0, result.ntuples, tuple)]
-    return ResultSet(columns=columns, rows=rows, status=status, affected=affected)
+    # Built unchecked, on the way of every step: its parts come from right here.
+    return ResultSet.model_construct(columns=columns, rows=rows, status=status, affected=affected)
 
 
 def _ended(before: TransactionStatus, after: TransactionStatus, outcome: Outcome) -> TransactionEnd | None:

@@ -59,6 +59,7 @@ class Driver:
         self.predicates = predicates
         self.values: dict[str, Any] = dict(parameters)
         self.connections: dict[str, Connection] = {}
+        self._needed: dict[str, frozenset[str]] = {}  # step → names that it uses
         try:
             for alias in session.databases:
                 endpoint = endpoints[alias]
@@ -70,10 +71,13 @@ class Driver:
 
     def missing(self, step: Step) -> list[str]:
         """Names that the step needs and that were not read, because an earlier step of the session failed."""
-        body = step.body(self.endpoints[step.database].engine.name)
-        known = self.values.keys() | step.names.keys()
-        used = [*expressions.used_in(body), *expressions.used_in(step.writes)]
-        return sorted({name for expression in used for name in expression.names()} - known)
+        needed = self._needed.get(step.name)
+        if needed is None:  # on the way of every step: found once
+            body = step.body(self.endpoints[step.database].engine.name)
+            used = [*expressions.used_in(body), *expressions.used_in(step.writes)]
+            names = {name for expression in used for name in expression.names()}
+            needed = self._needed[step.name] = frozenset(names - step.names.keys())
+        return sorted(needed - self.values.keys()) if needed else []
 
     def prepare(self, step: Step) -> Prepared | None:
         """Fill in the step's values; None if it does nothing on this engine. Raises ScenarioError."""
