@@ -217,6 +217,7 @@ class History(Record):
     engine: str
     level: str
     schedule: str
+    seed: int | None = None  # of a schedule that was drawn at random
     mode: str = "scheduled"  # or "free-running"
     entries: list[ScheduledStep] = Field(default_factory=list)
     databases: list[DatabaseRecord]

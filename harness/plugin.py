@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
-from harness.evidence.model import Status
+from harness.errors import HarnessError, ServerUnavailable, StoreError
+from harness.evidence.model import Evidence, Status
 from harness.report.text import timeline_text
 from harness.scenario.model import Case
 from harness.scenario.written import MARKS
@@ -224,23 +224,17 @@ def suite(request: pytest.FixtureRequest) -> Suite:
 
 
 @pytest.fixture
-def run_scenario(suite: Suite, record_property: Any) -> Any:
+def run_scenario(suite: Suite, record_property: Any) -> Callable[..., list[Evidence]]:
     """A function: run every case of a scenario file, give their evidence.
 
     Raises HarnessError as ``Suite.run`` does; a case that cannot be run here is left out.
     """
 
-    def run(file: str | Path, **parameters: object) -> list[Any]:
-        from harness.scenario.cases import cases
-        from harness.scenario.load import load
-
-        scenario = load(Path(file), {name: str(value) for name, value in parameters.items()})
-        results = [suite.run(case) for case in cases(scenario, suite.servers.describe) if not case.reason]
+    def run(file: str | Path, **parameters: object) -> list[Evidence]:
+        cases = suite.cases(Path(file), {name: str(value) for name, value in parameters.items()})
+        results = [suite.run(case) for case in cases if not case.reason]
         for result in results:
             record_property("evidence", str(result.path))
         return [result.evidence for result in results]
 
     return run
-
-
-__all__ = ["CaseFailed", "CaseItem", "ScenarioError", "ScenarioFile"]

@@ -98,9 +98,12 @@ class Suite:
         """Whether this process is the one whose end is the run's end."""
         return os.getpid() == self.settings.owner_pid
 
-    def cases(self, file: Path) -> Iterator[Case]:
-        """The cases of a scenario file on the servers of this run. Raises ScenarioError."""
-        scenario = load(file, self.settings.parameters)
+    def cases(self, file: Path, parameters: Mapping[str, str] | None = None) -> Iterator[Case]:
+        """The cases of a scenario file on the servers of this run; ``parameters`` besides the run's own.
+
+        Raises ScenarioError.
+        """
+        scenario = load(file, self.settings.parameters | dict(parameters or {}))
         self._sensitive |= scenario.sensitive
         yield from cases(scenario, self.servers.describe)
 
@@ -119,7 +122,7 @@ class Suite:
         began = time.perf_counter()
         history = run_case(case, self.databases)
         history = history.model_copy(update={"file": self._relative(case.scenario.file)})
-        verdict = judge(history, case.expectation, case.scenario.parameters)
+        verdict = judge(history, case.expectation)
         evidence = Evidence(
             run=self.settings.run_id, history=history, expectation=case.expectation.as_record(), verdict=verdict
         )
@@ -191,7 +194,6 @@ class Suite:
                 "hosts": [socket.gethostname()],
                 "servers": self.mode,
                 "options": self._openly({"parameters": self.settings.parameters, **options}),
-                "seed": None,
             }
         )
         run, evidences = read_run(self.store.folder)

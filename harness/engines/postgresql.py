@@ -26,7 +26,8 @@ _CONNECT_SECONDS = 10
 _DEADLOCK_TIMEOUT = {"low": "100ms", "normal": "", "high": "60s"}
 
 # Commands that let nobody go who was already waiting: the locks that end with them were taken by themselves, and
-# the step itself never waited (the coordinator sees to that), so nobody can have queued behind those.
+# the step itself never waited (the coordinator sees to that), so nobody can have queued behind those. What is not seen
+# is an advisory unlock inside a function that a write calls: then whoever it lets go is heard of one step later.
 _KEEPS_LOCKS = frozenset(
     {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "BEGIN", "SET", "SHOW", "SAVEPOINT", "RELEASE", "FETCH", "LOCK"}
 )
@@ -72,6 +73,7 @@ def _connect(url: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
             autocommit=True,
             application_name=name[:63],  # the server cuts it there, with a notice
             connect_timeout=_CONNECT_SECONDS,
+            client_encoding="utf8",  # whatever the database's is: texts are sent and read as UTF-8
             cursor_factory=psycopg.RawCursor,
             prepare_threshold=None,
         )
@@ -107,6 +109,7 @@ class PostgreSQLSession:
         self._notices: list[str] = []
         self._sent: tuple[str, TransactionStatus] = ("", TransactionStatus.IDLE)
         self._results: list[PGresult] = []
+        self._failed: psycopg.Error | None = None
         connection.add_notice_handler(lambda diag: self._notices.append(f"{diag.severity}: {diag.message_primary}"))
         # Not a literal of ours: the level is bound, set_config takes it as a value.
         connection.execute("SELECT set_config('default_transaction_isolation', $1, false)", (options.level,))
@@ -135,7 +138,7 @@ class PostgreSQLSession:
         text = statement.body.value.upper() if isinstance(statement.body, Verb) else str(statement.body)
         self._sent = (text, TransactionStatus(self._pgconn.transaction_status))
         self._results = []
-        self._failed: psycopg.Error | None = None
+        self._failed = None
         try:
             if statement.parameters:
                 bound = Transformer(self._connection)
@@ -221,9 +224,17 @@ def _result_set(result: PGresult, values: abc.Transformer) -> ResultSet:
         return ResultSet(status=status, affected=affected)
     values.set_pgresult(result)
     columns = [(result.fname(index) or b"").decode() for index in range(result.nfields)]
-    rows = [[plain(value) for value in row] for row in values.load_rows(0, result.ntuples, tuple)]
+    try:
+        rows = [[plain(value) for value in row] for row in values.load_rows(0, result.ntuples, tuple)]
+    except psycopg.DataError:  # a value that Python has no type for ('infinity'::date): as the server wrote it
+        rows = [[_text(result, row, column) for column in range(result.nfields)] for row in range(result.ntuples)]
     # Built unchecked, on the way of every step: its parts come from right here.
     return ResultSet.model_construct(columns=columns, rows=rows, status=status, affected=affected)
+
+
+def _text(result: PGresult, row: int, column: int) -> str | None:
+    value = result.get_value(row, column)
+    return None if value is None else value.decode()
 
 
 def _ended(before: TransactionStatus, after: TransactionStatus, outcome: Outcome) -> TransactionEnd | None:

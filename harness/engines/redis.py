@@ -24,8 +24,9 @@ from harness.engines.base import OWNED, Capabilities, Outcome, ServerWait, Sessi
 from harness.engines.redis_wire import LEASE, Link, clients, error_record, result_of, walk
 from harness.errors import EngineError, did_you_mean
 from harness.history import DeadlockReport, ErrorKind, ErrorRecord, ResultSet, TransactionEnd
+from harness.vocabulary import LEVELS
 
-LEVEL = "atomic commands"
+(LEVEL,) = LEVELS["redis"]
 
 # A step must answer once, and stay in the database that its case was given.
 _REFUSED = {

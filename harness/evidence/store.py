@@ -119,6 +119,7 @@ def _line(evidence: Evidence, folder: str, seconds: float) -> dict[str, Any]:
         "title": history.title,
         "engine": history.engine,
         "level": history.level,
+        "seed": history.seed,
         "stand_in": any(database.stand_in for database in history.databases),
         "status": verdict.status.value,
         "summary": verdict.summary,

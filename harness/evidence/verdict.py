@@ -14,15 +14,12 @@ from harness.scenario.model import Expectation, matches
 from harness.vocabulary import Phenomenon
 
 
-def judge(history: History, expectation: Expectation, parameters: Mapping[str, Any] | None = None) -> Verdict:
-    """What ``history`` shows and whether it is what was expected. Pure: the same history gives the same verdict.
-
-    ``parameters`` are further names for relations like ``"< limit"``; those of a scenario file need none.
-    """
+def judge(history: History, expectation: Expectation) -> Verdict:
+    """What ``history`` shows and whether it is what was expected. Pure: the same history gives the same verdict."""
     found, reads = anomalies.find_and_explain(history)
     deadlocks = deadlock.find(history)
     names = phenomena(found, deadlocks)
-    mismatches = [*_mismatches(history, expectation, names, deadlocks, parameters or {})]
+    mismatches = [*_mismatches(history, expectation, names, deadlocks)]
     status = Status.passed
     if history.end is RunEnd.lost:
         status = Status.error
@@ -58,7 +55,6 @@ def _mismatches(
     expectation: Expectation,
     names: list[Phenomenon],
     deadlocks: list[Deadlock],
-    parameters: Mapping[str, Any],
 ) -> Iterator[str]:
     if history.end is not RunEnd.completed:
         yield history.end_text or f"the run ended as {history.end.value}"
@@ -74,7 +70,7 @@ def _mismatches(
     yield from _levels(history)
     yield from _errors(history, expectation)
     yield from _blocking(history, expectation)
-    yield from _values(history, expectation, parameters)
+    yield from _values(history, expectation)
 
 
 def _levels(history: History) -> Iterator[str]:
@@ -145,9 +141,9 @@ def _blocking(history: History, expectation: Expectation) -> Iterator[str]:
                 yield f"the schedule says that {entry.step} completes only after {entry.after}, it did before"
 
 
-def _values(history: History, expectation: Expectation, parameters: Mapping[str, Any]) -> Iterator[str]:
+def _values(history: History, expectation: Expectation) -> Iterator[str]:
     initial = {f"initial_{item}": value for item, value in history.initial.items()}
-    names = {**parameters, **initial, **history.initial, **_counts(history)}
+    names = {**initial, **history.initial, **_counts(history)}
     for step, wanted in expectation.sees.items():
         event = _end_of(history, step)
         if event is None or event.kind is not EventKind.ok:

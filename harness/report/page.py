@@ -59,6 +59,7 @@ class Case:
     victims: list[str] = field(default_factory=list)
     where: list[str] = field(default_factory=list)
     levels: str = ""
+    schedule: str = ""
     tag: str = ""  # what tells it from the other cases of its cell
     really: str = ""  # the observed level, where it is not the one asked for
     anomalies: list[tuple[str, list[str]]] = field(default_factory=list)
@@ -163,6 +164,7 @@ def _case(number: int, entry: Mapping[str, Any], evidence: Evidence | None) -> C
         level=history.level,
         seconds=history.seconds,
         scenario=history.scenario or history.case.split("[", 1)[0],
+        schedule=words.schedule(history),
         title=history.title,
         evidence=evidence,
         found=found(evidence),

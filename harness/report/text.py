@@ -111,7 +111,7 @@ def _run_facts(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[Te
     versions = ", ".join(f"{name} {version}" for name, version in dict(run.get("versions", {})).items())
     hosts = ", ".join(str(host) for host in run.get("hosts", []))
     options = ", ".join(f"{name}={value}" for name, value in dict(run.get("options", {})).items())
-    facts = {"hosts": hosts, "versions": versions, "options": options, "seed": str(run.get("seed", ""))}
+    facts = {"hosts": hosts, "versions": versions, "options": options}
     lines = [Text(f"{name:<9}{words.one_line(text)}") for name, text in facts.items() if text]
     stand_ins = dict.fromkeys(
         words.where(database) for e in evidences for database in e.history.databases if database.stand_in
@@ -140,7 +140,7 @@ def _facts(evidence: Evidence) -> Table:
     if len(hosts) > 1:
         grid.add_row("hosts", Text(", ".join(f"{s.name} on {s.host}" for s in history.sessions)))
     grid.add_row("level", Text(words.one_line(words.levels(history))))
-    grid.add_row("schedule", Text(words.one_line(f"{history.schedule} ({history.mode})")))
+    grid.add_row("schedule", Text(words.one_line(words.schedule(history))))
     if history.file:
         grid.add_row("scenario", Text(words.one_line(history.file)))
     if history.transactions:

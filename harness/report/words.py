@@ -258,3 +258,9 @@ def deadlock_end(deadlock: Deadlock) -> str:
 def picture_title(picture: WaitPicture) -> str:
     """When a wait picture was taken, and why."""
     return one_line(f"at {milliseconds(picture.at)} ms: {picture.reason}")
+
+
+def schedule(history: History) -> str:
+    """A case's schedule: ``random-07, seed 3 (scheduled)``."""
+    seed = "" if history.seed is None else f", seed {history.seed}"
+    return f"{history.schedule}{seed} ({history.mode})"

@@ -98,6 +98,7 @@ class _Run:
             engine=self.case.engine,
             level=self.case.level,
             schedule=self.case.schedule.name,
+            seed=self.case.schedule.seed,
             mode="free-running" if self.scenario.free_running else "scheduled",
             entries=[
                 ScheduledStep(

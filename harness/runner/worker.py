@@ -108,11 +108,12 @@ class PolledWorker:
         }
         self._step: Step | None = None
         self._session: Pollable | None = None
+        self._surprise: Outcome | None = None
 
     def start(self, step: Step, prepared: Prepared) -> None:
         """Send the step."""
         self._step, self._session = step, self._sessions[step.database]
-        self._surprise: Outcome | None = None
+        self._surprise = None
         try:
             self._session.send(prepared.statement)
         except Exception as error:  # noqa: BLE001 - a driver's surprise must end the step, not the run

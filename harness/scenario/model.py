@@ -83,6 +83,7 @@ class Schedule:
     entries: tuple[Entry, ...]
     strict: bool = False
     expect: Mapping[str, Mapping[str, Expectation]] = field(default_factory=dict)
+    seed: int | None = None  # of one that was drawn at random
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ def interleavings(sessions: Sequence[Session], kind: str, count: int = 0, seed: 
             orders = (order for order in orders if _is_least(order, sessions, touched))
     width = len(str(min(total, count or total)))
     for number, order in enumerate(orders, 1):
-        yield Schedule(f"{kind}-{number:0{width}}", tuple(Entry(step.name) for step in order))
+        entries = tuple(Entry(step.name) for step in order)
+        yield Schedule(f"{kind}-{number:0{width}}", entries, seed=seed if kind == "random" else None)
 
 
 def number_of(sessions: Sequence[Session]) -> int:

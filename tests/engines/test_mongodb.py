@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from serving import free_port, stop_server, until
 
 from harness.engines import mongodb, mongodb_session
 from harness.engines.base import Outcome, SessionOptions, Statement, Verb
@@ -30,19 +30,6 @@ from harness.history import ErrorKind, TransactionEnd
 
 ENGINE = MongoDB()
 SECRET = "s3cret-w0rd"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(question: Callable[[], object], seconds: float = 15.0) -> None:
-    """Ask the server again and again: no guessed pauses, and a test that fails does not hang."""
-    deadline = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < deadline, "it never came true"
 
 
 def start_server(folder: Path, *words: str) -> tuple[subprocess.Popen[bytes], str]:
@@ -64,16 +51,6 @@ def start_server(folder: Path, *words: str) -> tuple[subprocess.Popen[bytes], st
 
     until(listens, 60)
     return server, f"mongodb://127.0.0.1:{port}/?directConnection=true"
-
-
-def stop_server(server: subprocess.Popen[bytes]) -> None:
-    """Politely, then not: SecantusDB 0.7.0b3 now and then never ends on SIGTERM."""
-    server.terminate()
-    try:
-        server.wait(5)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait(30)
 
 
 @pytest.fixture(scope="module")

@@ -214,6 +214,42 @@ def test_what_may_let_somebody_go(sessions: list[Session], sql: str, release: bo
     assert one.run(Statement(sql)).may_release is release
 
 
+def test_texts_are_utf_8_whatever_the_database_is_in(suite: Suite) -> None:
+    url = suite.servers.target("promptsales").url
+    name = f"psh_{suite.settings.run_id}_{suite.settings.worker}latin"
+    admin = ENGINE.admin(url, suite.settings.run_id)
+    admin._connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    session = ENGINE.open(
+        ENGINE.database_url(suite.servers.target("promptsales").url, name), SessionOptions("t", "serializable")
+    )
+    said = session.run(Statement("SELECT 'año' AS \"año\", length('año')")).results[0]
+    session.close()
+    admin.drop(name)
+    admin.close()
+    assert (said.columns, said.rows) == (["año", "length"], [["año", 3]])
+
+
+def test_a_value_without_a_python_type_is_kept_as_text(sessions: list[Session]) -> None:
+    sessions[0].run(Statement(Verb.begin))
+    outcome = sessions[0].run(Statement("SELECT 'infinity'::date AS day, 1 AS n, NULL AS nothing"))
+    assert outcome.error is None
+    assert outcome.in_transaction
+    assert outcome.results[0].rows == [["infinity", "1", None]]
+
+
+def test_copy_is_refused_as_an_outcome(sessions: list[Session]) -> None:
+    one, other, _ = sessions
+    assert "cannot send data to COPY" in str(one.run(Statement("COPY t FROM STDIN")).error)
+    assert one.run(Statement("SELECT 1")).error is None
+    refused = other.run(Statement("COPY t TO STDOUT"))
+    assert "cannot take data from COPY" in str(refused.error)
+    assert refused.ended is TransactionEnd.aborted
+
+
+def test_a_statement_larger_than_the_socket_takes_at_once(sessions: list[Session]) -> None:
+    assert sessions[0].run(Statement(f"SELECT length('{'x' * 3_000_000}')")).results[0].rows == [[3_000_000]]
+
+
 def test_a_lost_server_session_is_an_outcome(made: Made, sessions: list[Session]) -> None:
     one, other, _ = sessions
     other.run(Statement("SELECT pg_terminate_backend($1)", (int(one.pid),)))

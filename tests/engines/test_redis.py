@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from serving import free_port, stop_server, until
 
 from harness.engines.base import Outcome, SessionOptions, Statement, Verb
 from harness.engines.redis import LEVEL, Redis, RedisAdmin, RedisObserver, RedisSession
@@ -24,19 +23,6 @@ from harness.history import ErrorKind, TransactionEnd
 ENGINE = Redis()
 SECRET = "s3cret-w0rd"
 DATABASES = 1024
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(question: Callable[[], object], seconds: float = 10.0) -> None:
-    """Ask the server again and again: no guessed pauses, and a test that fails does not hang."""
-    deadline = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < deadline, "it never came true"
 
 
 def start_server(folder: Path, databases: int) -> tuple[subprocess.Popen[bytes], str]:
@@ -63,8 +49,7 @@ def start_server(folder: Path, databases: int) -> tuple[subprocess.Popen[bytes],
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server, url = start_server(tmp_path_factory.mktemp("valkey"), DATABASES)
     yield url
-    server.terminate()
-    server.wait(20)
+    stop_server(server)
 
 
 @pytest.fixture

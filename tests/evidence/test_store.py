@@ -58,6 +58,7 @@ def test_a_case_is_kept_and_read_again(store: Store) -> None:
             "title": "A case",
             "engine": "postgresql",
             "level": "read committed",
+            "seed": None,
             "stand_in": False,
             "status": "passed",
             "summary": "lost update, as expected",

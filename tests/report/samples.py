@@ -647,7 +647,6 @@ def run_of(evidences: list[Evidence]) -> dict[str, Any]:
         "versions": {"harness": "0.1.0", "python": "3.11.7", "postgresql": "18.6"},
         "hosts": ["alpha"],
         "options": {"servers": "embedded", "schedules": "explicit"},
-        "seed": 7,
         "cases": [
             {
                 "id": e.history.case,

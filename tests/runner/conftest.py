@@ -61,7 +61,7 @@ class Play:
         history = run_case(case, self.suite.databases)
         assert History.model_validate_json(history.model_dump_json()) == history
         well_formed(history)
-        verdict = judge(history, case.expectation, case.scenario.parameters)
+        verdict = judge(history, case.expectation)
         return Evidence(history=history, verdict=verdict)
 
     def table(self, rest: str, **parameters: object) -> Evidence:

@@ -70,6 +70,11 @@ def test_entries_of_a_blocked_session_wait_their_turn(play: Play) -> None:
     assert evidence.history.end is RunEnd.completed
 
 
+def test_the_seed_of_a_drawn_schedule_is_kept(play: Play) -> None:
+    assert play.table(TWO + "schedule: {random: 1, seed: 77}\n").history.seed == 77
+    assert play.table(TWO + "schedule: [hold, commit_1]\n").history.seed is None
+
+
 def test_a_strict_schedule_lets_nobody_pass(play: Play) -> None:
     strict = "schedules: {strict: {strict: true, steps: [hold, want, %s]}}\ndeadline: 0.4\n"
     stuck = play.table(TWO + strict % "other, commit_1")
