@@ -19,7 +19,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from serving import free_port, stop_server, until
+from polling import eventually
+from serving import free_port, stop_server
 
 from harness.engines import mongodb, mongodb_session
 from harness.engines.base import Outcome, SessionOptions, Statement, Verb
@@ -49,7 +50,7 @@ def start_server(folder: Path, *words: str) -> tuple[subprocess.Popen[bytes], st
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    until(listens, 60)
+    eventually(listens, "it listens", 60)
     return server, f"mongodb://127.0.0.1:{port}/?directConnection=true"
 
 
@@ -339,7 +340,7 @@ def test_a_plain_write_waits_for_a_transaction(open_session: Callable[..., Mongo
     well(holder, add(1, 1))
     with ThreadPoolExecutor(1) as pool:
         step = pool.submit(do, writer, add(1, 10))
-        until(lambda: running(admin, writer, "update"))
+        eventually(lambda: running(admin, writer, "update"))
         assert not step.done()
         well(holder, Verb.commit)
         assert step.result(15).error is None
@@ -353,7 +354,7 @@ def test_cancel_ends_a_waiting_write(open_session: Callable[..., MongoSession], 
     well(holder, add(1, 1))
     with ThreadPoolExecutor(1) as pool:
         step = pool.submit(do, writer, add(1, 10))
-        until(lambda: running(admin, writer, "update"))
+        eventually(lambda: running(admin, writer, "update"))
         writer.cancel()
         cancelled = step.result(15)
     assert cancelled.error
@@ -490,7 +491,7 @@ def test_a_killed_client_is_no_living_run_and_holds_nothing(admin: MongoAdmin, u
     assert admin.living_runs() >= {"t1", "dead1"}
     os.kill(child.pid, signal.SIGKILL)
     child.communicate()
-    until(lambda: "dead1" not in admin.living_runs())
+    eventually(lambda: "dead1" not in admin.living_runs())
     assert "t1" in admin.living_runs()
     dropped = threading.Event()
     with ThreadPoolExecutor(1) as pool:

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from serving import free_port, stop_server, until
+from polling import eventually
+from serving import free_port, stop_server
 
 from harness.engines.base import Outcome, SessionOptions, Statement, Verb
 from harness.engines.redis import LEVEL, Redis, RedisAdmin, RedisObserver, RedisSession
@@ -41,7 +42,7 @@ def start_server(folder: Path, databases: int) -> tuple[subprocess.Popen[bytes],
             return False
         return True
 
-    until(answers)
+    eventually(answers)
     return server, url
 
 
@@ -244,7 +245,7 @@ def test_a_blocked_pop_is_seen_and_released(open_session: Callable[..., RedisSes
     one, two = open_session(), open_session()
     with ThreadPoolExecutor(1) as pool:
         step = pool.submit(do, one, "BLPOP", "queue", 0)
-        until(lambda: observer.waits([one.pid], [one.pid, two.pid]))
+        eventually(lambda: observer.waits([one.pid], [one.pid, two.pid]))
         (wait,) = observer.waits([one.pid, two.pid], [one.pid, two.pid])
         assert (wait.waiter, wait.holders) == (one.pid, (two.pid,))
         assert "blpop" in wait.resource
@@ -258,7 +259,7 @@ def test_cancel_ends_a_blocked_pop(open_session: Callable[..., RedisSession], ob
     session = open_session()
     with ThreadPoolExecutor(1) as pool:
         step = pool.submit(do, session, "BLPOP", "queue", 0)
-        until(lambda: observer.waits([session.pid], [session.pid]))
+        eventually(lambda: observer.waits([session.pid], [session.pid]))
         session.cancel()
         error = step.result(10).error
     assert error
@@ -270,8 +271,8 @@ def test_cancel_kills_an_endless_script(open_session: Callable[..., RedisSession
     session = open_session()
     with ThreadPoolExecutor(1) as pool:
         step = pool.submit(do, session, "EVAL", "while true do end", 0)
-        until(lambda: step.running())
-        until(lambda: session.cancel() or step.done())  # type: ignore[func-returns-value]
+        eventually(lambda: step.running())
+        eventually(lambda: session.cancel() or step.done())  # type: ignore[func-returns-value]
         error = step.result(10).error
     assert error
     assert error.kind is ErrorKind.cancelled
@@ -383,7 +384,7 @@ def test_a_killed_client_is_no_living_run(admin: RedisAdmin, database: str) -> N
     assert admin.living_runs() >= {"t1", "dead1"}
     os.kill(child.pid, signal.SIGKILL)
     child.communicate()
-    until(lambda: "dead1" not in admin.living_runs())
+    eventually(lambda: "dead1" not in admin.living_runs())
     assert "t1" in admin.living_runs()
 
 

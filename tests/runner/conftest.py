@@ -3,12 +3,12 @@ from __future__ import annotations
 import itertools
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from polling import eventually
 
 from harness.evidence.model import Evidence
 from harness.evidence.verdict import judge
@@ -31,14 +31,6 @@ setup:
 expect: {postgresql: {any: {}}}
 """
 """The head of most scenarios here: one table, three rows, and nothing that must be found."""
-
-
-def eventually(check: Callable[[], object], what: str, seconds: float = 15) -> None:
-    """Poll until ``check`` holds."""
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 class Play:

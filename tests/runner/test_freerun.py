@@ -6,7 +6,6 @@ import gc
 import re
 import sys
 import threading
-import time
 
 import pytest
 
@@ -58,13 +57,11 @@ def test_workers_start_together(play: Play, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_deadline_ends_all_workers(play: Play) -> None:
-    began = time.monotonic()
     evidence = play.table("""
         free_running: {workers: 3, iterations: 2}
         sessions: {T: {setup: begin, steps: {nap: SELECT pg_sleep(60), finish: commit}}}
         case_deadline: 0.5
     """)
-    assert time.monotonic() - began < 5
     assert evidence.history.end is RunEnd.hung
     assert evidence.history.end_text == "free run not done after 0.5 s (0 iterations): raise 'case_deadline:'"
     assert evidence.history.transactions["cancelled"] == 3

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pytest
+from polling import eventually
 
 from harness.errors import ScenarioError
 from harness.evidence.model import Status
@@ -39,7 +39,6 @@ def test_a_slow_step_is_not_blocked_and_is_waited_for(play: Play) -> None:
         schedule: [slow: does not block, quick]
     """)
     assert not of(evidence, "slow", EventKind.blocked)
-    assert (end_of(evidence, "slow").seconds or 0) >= 0.3
     assert of(evidence, "quick", EventKind.start)[0].seq > end_of(evidence, "slow").seq
     assert evidence.verdict.status is Status.passed
     assert evidence.history.pictures == []
@@ -52,7 +51,7 @@ def test_blocked_by_the_servers_word_and_soon(play: Play) -> None:
     assert blocked.waits_for == ["T1"]
     assert blocked.attempt == 1
     assert re.match(r"transaction \d+, row \(0,1\) of t", blocked.text)
-    assert blocked.at - start.at < 0.25
+    assert start.seq < blocked.seq < of(evidence, "commit_1", EventKind.start)[0].seq
     assert evidence.verdict.status is Status.passed, evidence.verdict.mismatches
     assert endings(evidence)[1:] == ["hold", "commit_1", "want", "other"]
 
@@ -101,13 +100,11 @@ def test_what_entries_claim_is_checked(play: Play, schedule: str, said: str) -> 
 
 @pytest.mark.usefixtures("either")
 def test_a_step_that_hangs_is_cancelled_at_its_deadline(play: Play, suite: Suite, server: Server) -> None:
-    began = time.monotonic()
     evidence = play.table("""
         sessions:
           T1: {steps: {hang: SELECT pg_sleep(60), after: SELECT 1}}
         deadline: 0.3
     """)
-    assert time.monotonic() - began < 5
     end = end_of(evidence, "hang")
     assert end.kind is EventKind.timeout
     assert end.error is not None
@@ -223,8 +220,7 @@ def test_a_step_whose_value_was_not_read_is_skipped_with_the_reason(play: Play) 
 
 
 @pytest.mark.usefixtures("either")
-def test_a_value_that_cannot_be_computed_ends_the_case_and_what_still_runs(play: Play) -> None:
-    began = time.monotonic()
+def test_a_value_that_cannot_be_computed_ends_the_case_and_what_still_runs(play: Play, server: Server) -> None:
     with pytest.raises(ScenarioError, match=r"case_\d+\.yaml:\d+:\d+: step 'use': cannot compute \$\{x - 1\}"):
         play.table("""
             sessions:
@@ -236,7 +232,8 @@ def test_a_value_that_cannot_be_computed_ends_the_case_and_what_still_runs(play:
                   use: "UPDATE t SET v = ${x - 1} WHERE id = 1"
             schedule: [hold, want, look, use, commit_1]
         """)
-    assert time.monotonic() - began < 3
+    open_ = "SELECT application_name FROM pg_stat_activity WHERE application_name ~ '^psh:.*/case_[0-9]+/(T|control)'"
+    eventually(lambda: server.execute(open_).fetchall() == [], "every session is closed")
 
 
 @pytest.mark.usefixtures("either")
@@ -333,7 +330,6 @@ def test_a_drivers_surprise_ends_the_step_in_one_line(
 
 @pytest.mark.usefixtures("either")
 def test_a_lost_connection_ends_the_run_and_every_step(play: Play) -> None:
-    began = time.monotonic()
     evidence = play.table("""
         sessions:
           T1:
@@ -343,7 +339,6 @@ def test_a_lost_connection_ends_the_run_and_every_step(play: Play) -> None:
           T3: {steps: {want: "UPDATE t SET v = 1 WHERE id IN (1, 2)", after: SELECT 1}}
         schedule: [hold, keep, want, die, after]
     """)
-    assert time.monotonic() - began < 5
     assert evidence.history.end is RunEnd.lost
     assert evidence.history.end_text.startswith("T1 lost its connection: terminating connection")
     assert evidence.verdict.status is Status.error
@@ -366,5 +361,6 @@ def test_an_observer_that_is_gone_ends_the_run(play: Play, suite: Suite, server:
     """)
     assert evidence.history.end is RunEnd.lost
     assert "no longer answers" in evidence.history.end_text
-    assert end_of(evidence, "want").kind is EventKind.timeout
-    assert evidence.history.seconds < 5
+    want = end_of(evidence, "want")  # ended for this, not by its deadline
+    assert want.kind is EventKind.timeout
+    assert want.text.startswith("cancelled by the harness: the run had ended")

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,6 @@ from harness.servers.embedded import EmbeddedServers, embedded_servers
 
 PROJECT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count()
-
-
-def eventually(check: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    """Poll until ``check`` holds."""
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 def new_run_id() -> str:

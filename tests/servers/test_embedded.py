@@ -10,13 +10,14 @@ import psycopg
 import pymongo
 import pytest
 import redis
+from polling import eventually
 
 from harness.errors import ServerError
 from harness.servers.base import LOGICAL
 from harness.servers.embedded import EmbeddedServers, embedded_servers
 from harness.servers.login import log_in
 
-from .conftest import Script, eventually, new_run_id
+from .conftest import Script, new_run_id
 
 
 def test_only_what_is_asked_for_is_started() -> None:

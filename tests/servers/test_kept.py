@@ -6,13 +6,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from polling import eventually
 
 from harness.errors import ServerError
 from harness.servers import kept, open_servers
 from harness.servers.login import log_in
 from harness.servers.runfolder import RunFolder
 
-from .conftest import Script, eventually, new_run_id
+from .conftest import Script, new_run_id
 
 UP = """
 import sys

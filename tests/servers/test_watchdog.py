@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
+from polling import eventually
 
 from harness.errors import ServerError
 from harness.servers import runfolder
@@ -15,7 +16,7 @@ from harness.servers.embedded import embedded_servers, run_folder
 from harness.servers.processes import is_alive, started_at
 from harness.servers.runfolder import Record, RunFolder, base_folder, reap
 
-from .conftest import Script, eventually, new_run_id
+from .conftest import Script, new_run_id
 
 OWNER = """
 import json, os, sys
