@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from markupsafe import Markup
 from harness.evidence.model import Evidence
 from harness.history import ENDINGS, DeadlockReport, Event, EventKind
 from harness.report import words
-from harness.report.reading import SYMBOL, found, look, sessions, step_runs, telling_picture, victims
+from harness.report.reading import SYMBOL, found, look, paired, sessions, step_runs, telling_picture, victims
 from harness.report.svg import STYLE
 from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
@@ -129,11 +130,7 @@ def _headline(run: Mapping[str, Any], cases: int) -> str:
 
 
 def _cases(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[Case]:
-    left = {evidence.history.case: evidence for evidence in evidences}
-    listed: list[Mapping[str, Any]] = list(run.get("cases", []))
-    known = {str(case["id"]) for case in listed}
-    listed += [{"id": case} for case in left if case not in known]
-    return [_case(number, entry, left.get(str(entry["id"]))) for number, entry in enumerate(listed, 1)]
+    return [_case(number, entry, evidence) for number, (entry, evidence) in enumerate(paired(run, evidences), 1)]
 
 
 def _case(number: int, entry: Mapping[str, Any], evidence: Evidence | None) -> Case:
@@ -249,12 +246,16 @@ def _saw(evidence: Evidence) -> dict[str, list[tuple[str, str]]]:
 
 def _matrix(cases: Sequence[Case]) -> Matrix:
     columns = sorted({(case.engine, case.level) for case in cases})
-    cells: dict[str, dict[tuple[str, str], list[Case]]] = {}
+    cells: dict[tuple[str, str], dict[tuple[str, str], list[Case]]] = {}
     for case in cases:
-        cells.setdefault(case.scenario, {}).setdefault((case.engine, case.level), []).append(case)
+        cells.setdefault((case.scenario, case.file), {}).setdefault((case.engine, case.level), []).append(case)
+    named = Counter(scenario for scenario, _ in cells)
     return Matrix(
         columns=columns,
-        rows=[(scenario, [row.get(column, []) for column in columns]) for scenario, row in cells.items()],
+        rows=[
+            (file if named[scenario] > 1 else scenario, [row.get(column, []) for column in columns])
+            for (scenario, file), row in cells.items()
+        ],
     )
 
 

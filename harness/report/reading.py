@@ -5,9 +5,10 @@ Nothing is judged here. What the pictures and the texts both need to know is wor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from harness.evidence.model import Evidence
 from harness.history import (
@@ -300,3 +301,20 @@ def found(evidence: Evidence) -> list[str]:
     names = [f"{a.phenomenon.value} ({a.adya})" if a.adya else a.phenomenon.value for a in evidence.verdict.anomalies]
     names += ["deadlock" if d.seen_by_server else "hidden deadlock" for d in evidence.verdict.deadlocks]
     return list(dict.fromkeys(names))
+
+
+def paired(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[tuple[Mapping[str, Any], Evidence | None]]:
+    """The cases of a ``run.json``, each with its evidence, and then evidence that no entry speaks of.
+
+    A case is known by its file and its id: two files may have the same name. A run that was cut off lists no cases; what it
+    left behind counts all the same.
+    """
+    left = {(one.history.file, one.history.case): one for one in evidences}
+    listed: list[tuple[Mapping[str, Any], Evidence | None]] = [
+        (entry, left.pop((str(entry.get("file", "")), str(entry["id"])), None)) for entry in run.get("cases", [])
+    ]
+    unlisted = [
+        ({"id": case, "file": file, "status": one.verdict.status.value, "seconds": one.history.seconds}, one)
+        for (file, case), one in left.items()
+    ]
+    return [*listed, *unlisted]

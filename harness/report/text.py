@@ -16,7 +16,7 @@ from harness.evidence.model import Evidence
 from harness.history import Wait
 from harness.report import words
 from harness.report.columns import Line, timeline_lines
-from harness.report.reading import found, telling_picture, victims
+from harness.report.reading import found, paired, telling_picture, victims
 
 VERDICT = {
     "passed": ("✓ passed", "bold green"),
@@ -65,20 +65,11 @@ def case_renderable(evidence: Evidence) -> RenderableType:
 
 def run_renderable(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> RenderableType:
     """A run for ``console.print``: what ran where, and a row per case."""
-    by_case = {evidence.history.case: evidence for evidence in evidences}
-    cases: list[Mapping[str, Any]] = list(run.get("cases", []))
-    listed = {case["id"] for case in cases}
-    # A run that was cut off has no list of its cases; what it left behind counts all the same.
-    cases += [
-        {"id": name, "status": one.verdict.status.value, "seconds": one.history.seconds}
-        for name, one in by_case.items()
-        if name not in listed
-    ]
+    cases = paired(run, evidences)
     table = Table(box=box.SIMPLE, pad_edge=False, header_style="bold")
     for name, options in _COLUMNS.items():
         table.add_column(name, **options)
-    for case in cases:
-        evidence = by_case.get(str(case["id"]))
+    for case, evidence in cases:
         text, style = VERDICT.get(str(case["status"]), (str(case["status"]), ""))
         phenomena = found(evidence) if evidence else list(case.get("found", []))
         struck = victims(evidence) if evidence else [str(case.get("victim", ""))]
@@ -89,7 +80,9 @@ def run_renderable(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> Ren
             Text(words.one_line(", ".join(struck)) or "–"),
             f"{float(case.get('seconds') or 0):.2f}",
         )
-    return Group(Text(_run_head(run), style="bold"), *_run_facts(run, evidences), table, _counts(cases))
+    return Group(
+        Text(_run_head(run), style="bold"), *_run_facts(run, evidences), table, _counts([case for case, _ in cases])
+    )
 
 
 _COLUMNS: dict[str, dict[str, Any]] = {

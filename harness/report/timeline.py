@@ -72,7 +72,9 @@ class _Timeline:
             f"{len(names)} sessions ({', '.join(names)}), {len(history.events)} events in their order from top to "
             f"bottom. {evidence.verdict.status.value}: {evidence.verdict.summary}"
         )
-        self._canvas = Canvas(title, description, f"timeline {evidence.run} {history.case} {history.schedule}")
+        self._canvas = Canvas(
+            title, description, f"timeline {evidence.run} {history.file} {history.case} {history.schedule}"
+        )
 
     def draw(self) -> str:
         canvas = self._canvas

@@ -34,7 +34,8 @@ def waits_svg(evidence: Evidence) -> str:
 
 
 def _key(evidence: Evidence) -> str:
-    return f"waits {evidence.run} {evidence.history.case} {evidence.history.schedule}"
+    history = evidence.history
+    return f"waits {evidence.run} {history.file} {history.case} {history.schedule}"
 
 
 def _nobody(evidence: Evidence) -> str:

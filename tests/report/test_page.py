@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from harness.report.page import report_html
+from harness.report.reading import paired
 
 from .samples import SAMPLES, cascade, hidden, lost_update, many_steps, nasty, run_of
 
@@ -156,3 +157,17 @@ def test_a_case_without_its_evidence_is_listed() -> None:
 
 def test_evidence_that_the_run_does_not_list_is_shown_too() -> None:
     assert "A cascade deadlock" in report_html({}, [cascade()])
+
+
+def test_two_files_of_one_name_keep_their_own_results() -> None:
+    one = lost_update()
+    history = one.history.model_copy(update={"file": "scenarios/other/same_name.yaml"})
+    verdict = one.verdict.model_copy(update={"anomalies": [], "summary": "no anomaly, as expected"})
+    other = one.model_copy(update={"history": history, "verdict": verdict})
+    page = Page(report_html(run_of([one, other]), [other, one]))
+    text = " ".join(" ".join(page.text).split())
+    assert text.count(one.verdict.summary) == text.count("no anomaly, as expected") > 0
+    assert one.history.file in text
+    assert "scenarios/other/same_name.yaml" in text
+    assert len(page.ids) == len(set(page.ids))
+    assert [found for _, found in paired(run_of([one, other]), [other, one])] == [one, other]
