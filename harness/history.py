@@ -37,12 +37,19 @@ class ErrorKind(StrEnum):
 
 
 class ErrorRecord(Record):
-    """An error as the database gave it. ``detail`` may hold several lines (PostgreSQL's account of a deadlock)."""
+    """An error as the database gave it. ``detail`` may hold several lines (PostgreSQL's account of a deadlock).
+
+    ``severity``, ``full`` and ``lost`` are filled where values are kept as text: the server's word (ERROR, FATAL), the
+    whole message as the client library shows it, and what the library said when the connection then went away.
+    """
 
     kind: ErrorKind
     code: str
     message: str
     detail: str = ""
+    severity: str = ""
+    full: str = ""
+    lost: str = ""
 
 
 class ResultSet(Record):
@@ -69,9 +76,20 @@ class EventKind(StrEnum):
     cancelled = "cancelled"  # the harness broke a cycle that no server could see
     skipped = "skipped"  # not run: its session was lost or the case ended before
     notice = "notice"
+    held = "held"  # the schedule holds back what became of the step: see Hold
+    overdue = "overdue"  # past its deadline: the harness asks the server to cancel it, and the run goes on
+    notification = "notification"  # NOTIFY, heard when the step ended
 
 
 ENDINGS = frozenset({EventKind.ok, EventKind.error, EventKind.conflict, EventKind.timeout, EventKind.cancelled})
+
+
+class Phase(StrEnum):
+    """When a step runs."""
+
+    setup = "setup"
+    schedule = "schedule"
+    teardown = "teardown"
 
 
 class TransactionEnd(StrEnum):
@@ -118,8 +136,10 @@ class Event(Record):
     in_transaction: bool = False
     ended: TransactionEnd | None = None
     text: str = ""
-    seconds: float | None = None  # an ending: since its start event
+    seconds: float | None = None  # an ending: since its start event; overdue: since it was last waited for
     waits_for: list[str] = []  # blocked: the sessions that hold it up
+    phase: Phase = Phase.schedule
+    after_results: int = 0  # a notice: how many results of its step had come before it
 
 
 class Wait(Record):
@@ -203,6 +223,7 @@ class RunEnd(StrEnum):
 
     completed = "completed"
     hung = "hung"  # a deadline passed: something waited for ever
+    stuck = "stuck"  # only the schedule's own holds keep steps from ending: they wait for each other
     lost = "lost"  # a server or a connection died
 
 
@@ -226,6 +247,7 @@ class History(Record):
     final: dict[str, Any] = Field(default_factory=dict)
     predicates: list[str] = Field(default_factory=list)
     events: list[Event] = Field(default_factory=list)
+    control: list[Event] = []  # the case's own set-up and tear-down, where they gave rows or failed; session is empty
     pictures: list[WaitPicture] = Field(default_factory=list)
     reports: list[DeadlockReport] = Field(default_factory=list)
     end: RunEnd = RunEnd.completed

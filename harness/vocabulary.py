@@ -38,6 +38,9 @@ LEVELS: dict[str, tuple[str, ...]] = {
 }
 """The isolation levels of each engine, its default first."""
 
+DEFAULT_LEVEL = "default"
+"""Instead of a level: nothing is asked of the server, each session has what the server gives, or what its steps say."""
+
 ENGINES = tuple(LEVELS)
 """Names of all engines."""
 

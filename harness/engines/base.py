@@ -56,6 +56,23 @@ class Statement:
     parameters: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message beside the results. ``text`` is whole, as the client library shows it."""
+
+    text: str
+    after_results: int = 0  # of its step, that had come before it
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A message from another session (PostgreSQL's NOTIFY); ``pid`` is the server's id of the sender."""
+
+    channel: str
+    payload: str
+    pid: str
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a step gave. ``error`` is None if it went well.
@@ -69,7 +86,7 @@ class Outcome:
     in_transaction: bool = False
     ended: TransactionEnd | None = None
     may_release: bool = True
-    notices: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +112,16 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """How a session is opened. ``name`` is shown in the server's session list."""
+    """How a session is opened. ``name`` is shown in the server's session list.
+
+    ``level`` may be :data:`harness.vocabulary.DEFAULT_LEVEL`: then nothing is asked, and what the server gives is read.
+    """
 
     name: str
     level: str
     deadlock_priority: str = "normal"  # low: the likely victim; high: the unlikely one
+    settings: Mapping[str, str] = field(default_factory=dict)  # of the server, in force from the start
+    as_text: bool = False  # values and messages as the server writes them
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from harness.engines.base import OWNED, Outcome, SessionOptions, Statement, Verb
+from harness.engines.base import OWNED, Notice, Outcome, SessionOptions, Statement, Verb
 from harness.engines.mongodb_wire import (
     MARKER,
     connect,
@@ -142,9 +142,9 @@ class MongoSession:
             outcome = Outcome(error=error_record(error))
             if isinstance(error, self._mongo.errors.WriteConcernError):
                 outcome.ended = TransactionEnd.committed
-                outcome.notices.append("committed on the primary, but the write concern was not met")
+                outcome.notices.append(Notice("committed on the primary, but the write concern was not met"))
             elif error.has_error_label("UnknownTransactionCommitResult"):
-                outcome.notices.append("nobody knows whether the transaction was committed")
+                outcome.notices.append(Notice("nobody knows whether the transaction was committed"))
             elif was_open:
                 outcome.ended = TransactionEnd.aborted
             return outcome
@@ -172,7 +172,7 @@ class MongoSession:
             return outcome
         outcome.error = refusal_in(reply)
         if outcome.error and "writeErrors" not in reply:
-            outcome.notices.append("the write has taken effect, but its write concern was not met")
+            outcome.notices.append(Notice("the write has taken effect, but its write concern was not met"))
         elif outcome.error and self._open:
             self._open, outcome.ended = False, TransactionEnd.aborted
         outcome.may_release = not quiet or outcome.error is not None
@@ -185,7 +185,7 @@ class MongoSession:
         level = self._level
         if level == "snapshot" and name == "count":
             level = "majority"
-            outcome.notices.append("count takes no read concern snapshot outside a transaction: it read at majority")
+            outcome.notices.append(Notice("count takes no read concern snapshot outside a transaction: it read at majority"))
         command["readConcern"] = {"level": level}
 
     def _result(self, name: str, command: Mapping[str, Any], reply: Mapping[str, Any]) -> ResultSet:

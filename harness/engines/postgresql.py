@@ -15,7 +15,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from harness.engines.base import Outcome, SessionOptions, Statement, Verb, plain
+from harness.engines.base import Notice, Outcome, SessionOptions, Statement, Verb, plain
 from harness.engines.postgresql_server import PostgreSQLAdmin, PostgreSQLObserver, error_record, quote
 from harness.engines.waiting import readable
 from harness.errors import LoginRefused, ServerError
@@ -106,11 +106,11 @@ class PostgreSQLSession:
         self._pgconn = connection.pgconn
         self.pid = str(connection.info.backend_pid)
         self.notes: list[str] = []
-        self._notices: list[str] = []
+        self._notices: list[Notice] = []
         self._sent: tuple[str, TransactionStatus] = ("", TransactionStatus.IDLE)
         self._results: list[PGresult] = []
         self._failed: psycopg.Error | None = None
-        connection.add_notice_handler(lambda diag: self._notices.append(f"{diag.severity}: {diag.message_primary}"))
+        connection.add_notice_handler(self._hear)
         # Not a literal of ours: the level is bound, set_config takes it as a value.
         connection.execute("SELECT set_config('default_transaction_isolation', $1, false)", (options.level,))
         with contextlib.suppress(psycopg.Error):  # before 14, and not on every system
@@ -128,6 +128,9 @@ class PostgreSQLSession:
         row = connection.execute("SHOW transaction_isolation").fetchone()
         self.observed_level = str(row[0]) if row else ""
         self._notices.clear()
+
+    def _hear(self, diag: psycopg.errors.Diagnostic) -> None:
+        self._notices.append(Notice(f"{diag.severity}: {diag.message_primary}", len(self._results)))
 
     def fileno(self) -> int:
         """The connection's socket; -1 once it is lost."""

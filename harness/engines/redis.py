@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from harness.engines.base import OWNED, Capabilities, Outcome, ServerWait, SessionOptions, Statement, Verb
+from harness.engines.base import OWNED, Capabilities, Notice, Outcome, ServerWait, SessionOptions, Statement, Verb
 from harness.engines.redis_wire import LEASE, Link, clients, error_record, result_of, walk
 from harness.errors import EngineError, did_you_mean
 from harness.history import DeadlockReport, ErrorKind, ErrorRecord, ResultSet, TransactionEnd
@@ -153,7 +153,7 @@ class RedisSession:
         failed = next((item for item in reply if isinstance(item, Exception)), None)
         if failed is not None:
             outcome.error = error_record(failed)
-            outcome.notices.append("EXEC does not roll back: the other commands have taken effect")
+            outcome.notices.append(Notice("EXEC does not roll back: the other commands have taken effect"))
 
     def cancel(self) -> None:
         """Unblock a blocking command; kill a script; if neither is possible, the connection. Never raises."""

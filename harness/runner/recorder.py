@@ -66,7 +66,7 @@ class Recorder:
     ) -> None:
         """A step has ended; ``text`` says why, where the harness ended it."""
         for notice in outcome.notices:
-            self._note(EventKind.notice, step, attempt, text=notice)
+            self._note(EventKind.notice, step, attempt, text=notice.text, after_results=notice.after_results)
         self._note(
             kind,
             step,

@@ -51,6 +51,7 @@ class Session:
     name: str
     steps: tuple[Step, ...]
     setup: tuple[Step, ...] = ()
+    teardown: tuple[Step, ...] = ()  # run after the schedule, whatever became of it
     databases: tuple[str, ...] = ()
     deadlock_priority: str = "normal"
 
@@ -67,17 +68,37 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a step's ending is not written down yet, although it may be there: isolationtester's markers.
+
+    No ``step``: held back once, at the first look, ``(*)``. A ``step``: while that step is running, ``(other)``. With
+    ``notices``: until that step's session has sent so many of them since this entry was begun, ``(other notices 3)``.
+    """
+
+    step: str = ""
+    notices: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a schedule. ``blocks``: True/False if the entry claims so; ``until``: completes only after that step."""
+    """One entry of a schedule. ``blocks``: True/False if the entry claims so; ``until``: completes only after that step.
+
+    Those two are claims, judged afterwards; ``holds`` steer the run, in strict schedules only.
+    """
 
     step: str
     blocks: bool | None = None
     until: str = ""
+    holds: tuple[Hold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One interleaving. Unless ``strict``, entries of a blocked session wait their turn while other sessions go on."""
+    """One interleaving. Unless ``strict``, entries of a blocked session wait their turn while other sessions go on.
+
+    Strict is isolationtester's order: an entry whose session is still busy waits for it, endings are written down in
+    the order in which their steps began, and steps may stand in it in any order, or more than once.
+    """
 
     name: str
     entries: tuple[Entry, ...]
@@ -98,6 +119,7 @@ class Expectation:
     sees: Mapping[str, Any] = field(default_factory=dict)
     final: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, Any] = field(default_factory=dict)
+    output: tuple[str, ...] | None = None  # transcripts as isolationtester prints them: any of these, and nothing else
 
     def as_record(self) -> dict[str, object]:
         """Plain values for the evidence; what was not said is left out. :meth:`from_record` is its inverse."""
@@ -110,6 +132,7 @@ class Expectation:
             "sees": dict(self.sees) or None,
             "final": dict(self.final) or None,
             "counts": dict(self.counts) or None,
+            "output": list(self.output) if self.output is not None else None,
         }
         return {key: value for key, value in full.items() if value is not None}
 
@@ -121,8 +144,9 @@ class Expectation:
         made = dict(record)
         for key in ("finds", "allows"):
             made[key] = tuple(map(Phenomenon, record.get(key, ())))
-        if record.get("blocks") is not None:
-            made["blocks"] = tuple(record["blocks"])
+        for key in ("blocks", "output"):
+            if record.get(key) is not None:
+                made[key] = tuple(record[key])
         return cls(**made)
 
 
@@ -161,6 +185,11 @@ class Scenario:
     sensitive: frozenset[str] = frozenset()
     deadline: float = 15.0
     case_deadline: float = 60.0
+    shared: bool = False  # its cases share one database and the same connections, one case after the other
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # engine → setting → value, of each session
+    as_text: bool = False  # values are kept as the server writes them
+    cancel_late: bool = False  # a step past its deadline is cancelled and the run goes on; past twice that, it ends
+    database_name: str = ""  # the database must be called so, because statements name it
 
     def step(self, name: str) -> Step:
         """The step called ``name`` (KeyError if there is none)."""
@@ -169,6 +198,12 @@ class Scenario:
                 if step.name == name:
                     return step
         raise KeyError(name)
+
+    @property
+    def unused_steps(self) -> tuple[str, ...]:
+        """Steps that stand in no schedule, in the order of the file."""
+        used = {entry.step for schedule in self.schedules for entry in schedule.entries}
+        return tuple(step.name for session in self.sessions for step in session.steps if step.name not in used)
 
     @property
     def engines(self) -> tuple[str, ...]:

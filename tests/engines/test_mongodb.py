@@ -263,7 +263,7 @@ def test_snapshot_outside_a_transaction(open_session: Callable[..., MongoSession
     put(session, 1, amount=1)
     assert amount(session, 1) == 1
     counted = well(session, {"count": "budgets"})
-    assert any("majority" in notice for notice in counted.notices)
+    assert any("majority" in notice.text for notice in counted.notices)
     own = do(session, {"count": "budgets", "readConcern": {"level": "snapshot"}})
     assert own.error
     assert (own.error.kind, own.error.code) == (ErrorKind.serialization, "246")

@@ -472,7 +472,7 @@ def test_every_result_is_kept(fake: FakeDriver) -> None:
     }
     outcome = made.run(Statement("SELECT budget", (1,)))
     assert outcome.error is None
-    assert outcome.notices == ["Hello"]
+    assert [notice.text for notice in outcome.notices] == ["Hello"]
     assert [(result.rows, result.status, result.affected) for result in outcome.results] == [
         ([[100, "01"], [None, True]], "rows: 2", None),
         ([], "rows: 3", 3),

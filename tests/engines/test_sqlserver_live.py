@@ -169,7 +169,7 @@ def test_results_values_and_messages(opening: Callable[..., Session]) -> None:
             "CAST(0.1 AS decimal(5, 2)) AS n, NULL AS nothing, N'ä' AS t",
         )
     )
-    assert outcome.notices == ["hello"]
+    assert [notice.text for notice in outcome.notices] == ["hello"]
     first, update, last = outcome.results
     assert (first.columns, first.rows) == (["id", "budget"], [[1, 100], [2, 200]])
     assert update.affected == 1

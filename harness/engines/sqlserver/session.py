@@ -15,7 +15,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from harness.engines.base import Outcome, SessionOptions, Statement, Verb, plain
+from harness.engines.base import Notice, Outcome, SessionOptions, Statement, Verb, plain
 from harness.engines.sqlserver import babelfish
 from harness.engines.sqlserver.driver import Refused, ask, connect, odbc
 from harness.engines.sqlserver.faults import TRANSACTION_GONE, clean, error_record
@@ -159,7 +159,7 @@ class SQLServerSession:
                 if outcome.error is None:
                     outcome.error = record
                 else:
-                    outcome.notices.append(f"{record.code}: {record.message}")
+                    outcome.notices.append(Notice(f"{record.code}: {record.message}"))
                 # After a failed nextset() pyodbc has closed the batch. After the other two it is still open, and the
                 # connection is busy until somebody has read to its end.
                 if record.kind is ErrorKind.connection or (moving and not fetching):
@@ -268,7 +268,7 @@ def _refused(message: str) -> Outcome:
 
 def _collect(cursor: pyodbc.Cursor, writes: bool, outcome: Outcome) -> None:
     """Add what the cursor stands at: messages first (PRINT comes before the rows that follow it), then a result set."""
-    outcome.notices += [clean(str(message[1])) for message in cursor.messages or ()]
+    outcome.notices += [Notice(clean(str(message[1]))) for message in cursor.messages or ()]
     if cursor.description:
         rows: list[list[Any]] = []
         columns = [str(column[0]) for column in cursor.description]
@@ -294,8 +294,8 @@ def _ended(reading: Reading, before: int, after: int, outcome: Outcome) -> Trans
             return None
     elif outcome.error:
         if reading.commits:
-            outcome.notices.append("the batch has a COMMIT and an error: taken for aborted")
+            outcome.notices.append(Notice("the batch has a COMMIT and an error: taken for aborted"))
         return TransactionEnd.aborted
     if reading.commits and reading.rolls_back:
-        outcome.notices.append("the batch has COMMIT and ROLLBACK: taken for committed, no error was seen")
+        outcome.notices.append(Notice("the batch has COMMIT and ROLLBACK: taken for committed, no error was seen"))
     return TransactionEnd.aborted if reading.rolls_back and not reading.commits else TransactionEnd.committed
