@@ -175,6 +175,14 @@ class Pollable(Protocol):
         """The outcome if the step has ended, None if more has to come; never waits."""
         ...
 
+    def take_notices(self) -> list[Notice]:
+        """The messages that have come since they were last taken, without waiting for a step to end."""
+        ...
+
+    def take_notifications(self) -> list[Notification]:
+        """What other sessions have sent to this one and nobody has taken yet; never waits."""
+        ...
+
 
 class Observer(Protocol):
     """A second connection that asks the server about the sessions of the run. Used by one thread at a time."""

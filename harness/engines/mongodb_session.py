@@ -185,7 +185,9 @@ class MongoSession:
         level = self._level
         if level == "snapshot" and name == "count":
             level = "majority"
-            outcome.notices.append(Notice("count takes no read concern snapshot outside a transaction: it read at majority"))
+            outcome.notices.append(
+                Notice("count takes no read concern snapshot outside a transaction: it read at majority")
+            )
         command["readConcern"] = {"level": level}
 
     def _result(self, name: str, command: Mapping[str, Any], reply: Mapping[str, Any]) -> ResultSet:

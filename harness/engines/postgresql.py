@@ -5,22 +5,23 @@ from __future__ import annotations
 import contextlib
 import re
 import select
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import abc
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-from harness.engines.base import Notice, Outcome, SessionOptions, Statement, Verb, plain
+from harness.engines.base import Notice, Notification, Outcome, SessionOptions, Statement, Verb, plain
 from harness.engines.postgresql_server import PostgreSQLAdmin, PostgreSQLObserver, error_record, quote
 from harness.engines.waiting import readable
 from harness.errors import LoginRefused, ServerError
-from harness.history import ErrorKind, ResultSet, TransactionEnd
-from harness.vocabulary import LEVELS
+from harness.history import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
+from harness.vocabulary import DEFAULT_LEVEL, LEVELS
 
 _CONNECT_SECONDS = 10
 _DEADLOCK_TIMEOUT = {"low": "100ms", "normal": "", "high": "60s"}
@@ -51,7 +52,7 @@ class PostgreSQL:
 
     def open(self, url: str, options: SessionOptions) -> PostgreSQLSession:
         """Open a session whose transactions begin at ``options.level``."""
-        return PostgreSQLSession(_connect(url, options.name), options)
+        return PostgreSQLSession(_connect(url, options.name, options.settings), options)
 
     def observe(self, url: str, run: str) -> PostgreSQLObserver:
         """Open the connection that asks who waits for whom."""
@@ -66,10 +67,12 @@ class PostgreSQL:
         return quote(identifier)
 
 
-def _connect(url: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
+def _connect(url: str, name: str, settings: Mapping[str, str] | None = None) -> psycopg.Connection[tuple[Any, ...]]:
     try:
+        options: dict[str, Any] = {"options": _options(url, settings)} if settings else {}
         return psycopg.connect(
             url,
+            **options,
             autocommit=True,
             application_name=name[:63],  # the server cuts it there, with a notice
             connect_timeout=_CONNECT_SECONDS,
@@ -89,6 +92,16 @@ def _connect(url: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
         raise ServerError(f"not a PostgreSQL URL: {' '.join(str(error).split())}") from None
 
 
+def _options(url: str, settings: Mapping[str, str]) -> str:
+    """libpq's ``options``: settings in force from the connection's start, so that RESET comes back to them."""
+    given = conninfo_to_dict(url).get("options")
+    words = [str(given)] if given else []
+    for name, value in settings.items():
+        escaped = re.sub(r"([\\\s])", r"\\\1", value)
+        words.append(f"-c {name}={escaped}")
+    return " ".join(words)
+
+
 def _address(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
@@ -106,13 +119,16 @@ class PostgreSQLSession:
         self._pgconn = connection.pgconn
         self.pid = str(connection.info.backend_pid)
         self.notes: list[str] = []
+        self._as_text = options.as_text
         self._notices: list[Notice] = []
         self._sent: tuple[str, TransactionStatus] = ("", TransactionStatus.IDLE)
         self._results: list[PGresult] = []
         self._failed: psycopg.Error | None = None
-        connection.add_notice_handler(self._hear)
-        # Not a literal of ours: the level is bound, set_config takes it as a value.
-        connection.execute("SELECT set_config('default_transaction_isolation', $1, false)", (options.level,))
+        self._dying = False
+        self._pgconn.notice_handler = self._hear
+        if options.level != DEFAULT_LEVEL:
+            # Not a literal of ours: the level is bound, set_config takes it as a value.
+            connection.execute("SELECT set_config('default_transaction_isolation', $1, false)", (options.level,))
         with contextlib.suppress(psycopg.Error):  # before 14, and not on every system
             # If we are killed, a statement that waits or sleeps shall end too: by itself it would never look.
             connection.execute("SET client_connection_check_interval = '500ms'")
@@ -129,8 +145,34 @@ class PostgreSQLSession:
         self.observed_level = str(row[0]) if row else ""
         self._notices.clear()
 
-    def _hear(self, diag: psycopg.errors.Diagnostic) -> None:
-        self._notices.append(Notice(f"{diag.severity}: {diag.message_primary}", len(self._results)))
+    def _hear(self, result: PGresult) -> None:
+        if self._as_text:
+            text = self._decoded(result.error_message)
+        else:
+            severity, message = (
+                self._decoded(result.error_field(field) or b"")
+                for field in (DiagnosticField.SEVERITY, DiagnosticField.MESSAGE_PRIMARY)
+            )
+            text = f"{severity}: {message}"
+        self._notices.append(Notice(text, len(self._results)))
+
+    def _decoded(self, text: bytes) -> str:
+        return text.decode(errors="replace")
+
+    def take_notices(self) -> list[Notice]:
+        """What the server has said so far, in order."""
+        taken, self._notices = self._notices, []
+        return taken
+
+    def take_notifications(self) -> list[Notification]:
+        """What NOTIFY brought, as far as it is here."""
+        taken: list[Notification] = []
+        with contextlib.suppress(psycopg.Error):
+            self._pgconn.consume_input()
+            while notify := self._pgconn.notifies():
+                channel, payload = self._decoded(notify.relname), self._decoded(notify.extra)
+                taken.append(Notification(channel, payload, str(notify.be_pid)))
+        return taken
 
     def fileno(self) -> int:
         """The connection's socket; -1 once it is lost."""
@@ -142,6 +184,7 @@ class PostgreSQLSession:
         self._sent = (text, TransactionStatus(self._pgconn.transaction_status))
         self._results = []
         self._failed = None
+        self._dying = False
         try:
             if statement.parameters:
                 bound = Transformer(self._connection)
@@ -159,8 +202,10 @@ class PostgreSQLSession:
         pgconn = self._pgconn
         if self._failed is None:
             try:
-                pgconn.consume_input()
-                while not pgconn.is_busy():
+                if not self._dying:
+                    pgconn.consume_input()
+                # After a FATAL nothing but the connection's end can come, and libpq says best what it was.
+                while self._dying or not pgconn.is_busy():
                     result = pgconn.get_result()
                     if result is None:
                         return self._outcome()
@@ -176,6 +221,8 @@ class PostgreSQLSession:
             raise psycopg.NotSupportedError("a step cannot take data from COPY: use SELECT")
         else:
             self._results.append(result)
+            if result.status == ExecStatus.FATAL_ERROR:
+                self._dying = result.error_field(DiagnosticField.SEVERITY_NONLOCALIZED) in (b"FATAL", b"PANIC")
 
     def run(self, statement: Statement) -> Outcome:
         """Run one step to its end; every result of a multi-statement text is kept."""
@@ -187,15 +234,15 @@ class PostgreSQLSession:
     def _outcome(self) -> Outcome:
         text, before = self._sent
         outcome = Outcome()
-        error = self._failed
-        values = Transformer(self._connection)
+        errors: list[PGresult] = []
+        values = None if self._as_text else Transformer(self._connection)
         for result in self._results:
             if result.status in (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE):
-                error = psycopg.errors.error_from_result(result, self._connection.info.encoding)
+                errors.append(result)
             elif result.status != ExecStatus.EMPTY_QUERY:
                 outcome.results.append(_result_set(result, values))
-        if error is not None:
-            outcome.error = error_record(error)
+        if errors or self._failed is not None:
+            outcome.error = self._error(errors)
             if self._failed is not None and outcome.error.kind is not ErrorKind.connection:
                 # Not the server's word: libpq's or ours, and whatever the server still sends must not be read as an answer.
                 outcome.error = outcome.error.model_copy(update={"code": "harness"})
@@ -209,6 +256,21 @@ class PostgreSQLSession:
         outcome.may_release = _may_release(before, after, text, outcome.results)
         return outcome
 
+    def _error(self, results: Sequence[PGresult]) -> ErrorRecord:
+        """What went wrong: the server's word first, then what libpq says of the connection."""
+        if not results:
+            assert self._failed is not None
+            record = error_record(self._failed)
+            full = self._decoded(self._pgconn.error_message)
+        else:
+            record = error_record(psycopg.errors.error_from_result(results[0], self._connection.info.encoding))
+            full = self._decoded(results[0].error_message)
+        if not self._as_text:
+            return record
+        severity = self._decoded(results[0].error_field(DiagnosticField.SEVERITY) or b"") if results else ""
+        lost = self._decoded(results[-1].error_message) if len(results) > 1 else ""
+        return record.model_copy(update={"severity": severity, "full": full, "lost": lost})
+
     def cancel(self) -> None:
         """Ask the server to cancel what runs now (PQcancel)."""
         with contextlib.suppress(psycopg.Error, OSError):
@@ -220,24 +282,29 @@ class PostgreSQLSession:
             self._connection.close()
 
 
-def _result_set(result: PGresult, values: abc.Transformer) -> ResultSet:
+def _result_set(result: PGresult, values: abc.Transformer | None) -> ResultSet:
+    """Rows and status; without ``values``, the values are texts as the server wrote them."""
     status = (result.command_status or b"").decode()
     affected = result.command_tuples if status.startswith(_WRITES) else None
     if not result.nfields:
         return ResultSet(status=status, affected=affected)
-    values.set_pgresult(result)
     columns = [(result.fname(index) or b"").decode() for index in range(result.nfields)]
     try:
-        rows = [[plain(value) for value in row] for row in values.load_rows(0, result.ntuples, tuple)]
+        if values is None:
+            rows = _texts(result)
+        else:
+            values.set_pgresult(result)
+            rows = [[plain(value) for value in row] for row in values.load_rows(0, result.ntuples, tuple)]
     except psycopg.DataError:  # a value that Python has no type for ('infinity'::date): as the server wrote it
-        rows = [[_text(result, row, column) for column in range(result.nfields)] for row in range(result.ntuples)]
+        rows = _texts(result)
     # Built unchecked, on the way of every step: its parts come from right here.
     return ResultSet.model_construct(columns=columns, rows=rows, status=status, affected=affected)
 
 
-def _text(result: PGresult, row: int, column: int) -> str | None:
-    value = result.get_value(row, column)
-    return None if value is None else value.decode()
+def _texts(result: PGresult) -> list[list[Any]]:
+    columns = range(result.nfields)
+    cells = [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)]
+    return [[None if cell is None else cell.decode() for cell in row] for row in cells]
 
 
 def _ended(before: TransactionStatus, after: TransactionStatus, outcome: Outcome) -> TransactionEnd | None:
