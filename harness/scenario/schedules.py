@@ -24,17 +24,28 @@ LIMIT = 10_000
 """More interleavings than this are refused: draw some at random instead."""
 
 
-def interleavings(sessions: Sequence[Session], kind: str, count: int = 0, seed: int = 0) -> Iterator[Schedule]:
-    """Schedules of ``kind`` all, reduced or random, named by their number. Raises ScenarioError if there are too many."""
+INSTEAD = "say 'schedule: {random: 100, seed: 1}'"
+
+
+def interleavings(
+    sessions: Sequence[Session],
+    kind: str,
+    count: int = 0,
+    seed: int = 0,
+    *,
+    strict: bool = False,
+    instead: str = INSTEAD,
+) -> Iterator[Schedule]:
+    """Schedules of ``kind`` all, reduced or random, named by their number.
+
+    Raises ScenarioError (without a location) if there are too many; ``instead`` is its advice.
+    """
     total = number_of(sessions)
     if kind == "random":
         orders = _random(sessions, min(count, total), seed)
     else:
         if total > LIMIT:
-            raise ScenarioError(
-                f"{_in_words(total)} interleavings are too many (at most {LIMIT:,}): "
-                "say 'schedule: {random: 100, seed: 1}'"
-            )
+            raise ScenarioError(f"{_in_words(total)} interleavings are too many (at most {LIMIT:,}): {instead}")
         orders = _all(sessions)
         if kind == "reduced":
             touched = {step.name: _touched(step) for session in sessions for step in session.steps}
@@ -42,7 +53,7 @@ def interleavings(sessions: Sequence[Session], kind: str, count: int = 0, seed: 
     width = len(str(min(total, count or total)))
     for number, order in enumerate(orders, 1):
         entries = tuple(Entry(step.name) for step in order)
-        yield Schedule(f"{kind}-{number:0{width}}", entries, seed=seed if kind == "random" else None)
+        yield Schedule(f"{kind}-{number:0{width}}", entries, strict, seed=seed if kind == "random" else None)
 
 
 def number_of(sessions: Sequence[Session]) -> int:

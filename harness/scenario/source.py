@@ -61,17 +61,24 @@ class Source:
 
 def read(file: Path) -> Source:
     """Read and parse a file. Raises ScenarioError: unreadable, malformed, empty, a key twice."""
+    return parse(read_text(file), file)
+
+
+def read_text(file: Path) -> str:
+    """The text of a file, its newlines as they are, without a byte order mark.
+
+    Raises ScenarioError: it cannot be read, or it is not UTF-8 (with the place of the first byte that is not).
+    """
     try:
         raw = file.read_bytes()
     except OSError as error:
         raise ScenarioError(f"{file}: cannot be read: {error.strerror or error}") from None
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         lines = raw[: error.start].decode("utf-8", "replace").split("\n")
         place = Location(file, len(lines), len(lines[-1]) + 1)
         raise ScenarioError(f"is not UTF-8 text (byte {raw[error.start]:#04x})", place) from None
-    return parse(text, file)
 
 
 def parse(text: str, file: Path) -> Source:
