@@ -225,6 +225,7 @@ class RunEnd(StrEnum):
     hung = "hung"  # a deadline passed: something waited for ever
     stuck = "stuck"  # only the schedule's own holds keep steps from ending: they wait for each other
     lost = "lost"  # a server or a connection died
+    not_begun = "not begun"  # a set-up failed
 
 
 class History(Record):
@@ -252,6 +253,7 @@ class History(Record):
     reports: list[DeadlockReport] = Field(default_factory=list)
     end: RunEnd = RunEnd.completed
     end_text: str = ""
+    last: int = 0  # not completed: seq of the last event before that end; what follows only puts things away
     seconds: float = 0.0
     transactions: dict[str, int] = {}  # free-running: committed, refused by kind
     notes: list[str] = []  # what went wrong beside the run: a tear-down that failed, an item that cannot be read

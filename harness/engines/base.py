@@ -234,6 +234,15 @@ class Admin(Protocol):
         ...
 
 
+@runtime_checkable
+class Naming(Protocol):
+    """An Admin that can also make a database whose name is given, because statements name it."""
+
+    def create_named(self, name: str) -> None:
+        """Make it; waits while another process has it. Raises EngineError if it is there and not of the harness."""
+        ...
+
+
 OWNED = "psh_"  # psh_<run id>_<number>: run ids are [0-9a-z]+
 
 

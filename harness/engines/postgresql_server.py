@@ -32,6 +32,9 @@ _KINDS = {
     "57P03": ErrorKind.connection,
 }
 
+_MARK = "made by PromptSales Harness"
+"""The comment of a database that the harness made under a name that is not its own."""
+
 _WAITS = """
 SELECT w.pid, CASE WHEN cardinality(b.pids) > 0 THEN b.pids ELSE pg_safe_snapshot_blocking_pids(w.pid) END,
        l.locktype, l.mode, l.transactionid::text, t.relation, l.relation, l.objid, t.page, t.tuple
@@ -185,6 +188,7 @@ class PostgreSQLAdmin:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._named: set[str] = set()  # databases whose names were given to us; we hold the lock of each
         self.capabilities = _capabilities(connection)
 
     def create(self, name: str, levels: Sequence[str]) -> None:
@@ -195,6 +199,37 @@ class PostgreSQLAdmin:
         except psycopg.Error as error:
             raise EngineError(f"cannot create database {name}: {error_record(error).message}") from None
 
+    def create_named(self, name: str) -> None:
+        """Make a database called ``name``, marked as ours by its comment; an advisory lock keeps others away meanwhile.
+
+        One that carries the mark and whose maker holds no lock any more was left behind, and is made anew.
+        """
+        try:
+            self._connection.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", (name,))
+            self._named.add(name)
+            row = self._connection.execute(
+                "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", (name,)
+            ).fetchone()
+            if row is not None and row[0] != _MARK:
+                self._release(name)
+                raise EngineError(
+                    f"there is a database {name} on this server that the harness has not made: "
+                    "statements name it, so rename yours, or take another server"
+                )
+            if row is not None:
+                self._connection.execute(f"DROP DATABASE {quote(name)} WITH (FORCE)".encode())
+            self.create(name, ())
+            self._connection.execute(f"COMMENT ON DATABASE {quote(name)} IS '{_MARK}'".encode())
+        except psycopg.Error as error:
+            self._release(name)
+            raise EngineError(f"cannot create database {name}: {error_record(error).message}") from None
+
+    def _release(self, name: str) -> None:
+        if name in self._named:
+            self._named.remove(name)
+            with contextlib.suppress(psycopg.Error):
+                self._connection.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", (name,))
+
     def drop(self, name: str) -> None:
         """Drop it and disconnect whoever is in it."""
         quoted = quote(name)
@@ -202,6 +237,8 @@ class PostgreSQLAdmin:
             self._connection.execute(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)".encode())
         except psycopg.Error as error:
             raise EngineError(f"cannot drop database {name}: {error_record(error).message}") from None
+        finally:
+            self._release(name)
 
     def owned(self) -> list[str]:
         """Databases here whose name says that the harness made them."""

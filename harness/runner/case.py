@@ -6,39 +6,43 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.engines.base import Observer, Outcome, SessionOptions
+from harness.engines.base import Outcome, Pollable
 from harness.engines.base import Session as Connection
-from harness.errors import EngineError, HarnessError, ScenarioError, ServerUnavailable, SetupFailed
+from harness.engines.waiting import readable
+from harness.errors import EngineError, ScenarioError, SetupFailed
 from harness.history import (
-    DatabaseRecord,
+    DeadlockReport,
     ErrorKind,
     ErrorRecord,
+    Event,
     EventKind,
     History,
+    Phase,
     RunEnd,
     ScheduledStep,
     SessionRecord,
 )
 from harness.runner.arrivals import Arrivals
 from harness.runner.coordinator import Coordinator
-from harness.runner.databases import Databases, Made
-from harness.runner.driver import Driver, Endpoint, Prepared, captured, prepare
-from harness.runner.freerun import FreeRun, workers_of
+from harness.runner.databases import Databases
+from harness.runner.driver import Driver, Prepared, captured, prepare
+from harness.runner.freerun import FreeRun
 from harness.runner.recorder import Recorder
 from harness.runner.secrecy import Secrecy
-from harness.runner.watch import Watch
+from harness.runner.stage import Stage
 from harness.runner.worker import Worker, stop_all, surprised, worker_for
-from harness.scenario.model import Case, Item, Session, Statements
+from harness.scenario.model import Case, Item, Statements
 
 SETUP_ATTEMPTS = 3
 """A set-up that loses an unplanned deadlock is tried again; a scenario never is."""
 
 MOST_SHOWN = 200
 """Characters of a statement that an error's line repeats."""
+
+HOST = socket.gethostname()
 
 
 def run_case(case: Case, databases: Databases) -> History:
@@ -47,175 +51,166 @@ def run_case(case: Case, databases: Databases) -> History:
     Raises ServerUnavailable (skip), ServerError, EngineError, SetupFailed, ScenarioError. Whatever happens, sessions are
     closed and databases dropped when it returns.
     """
-    return _Run(case, databases).run()
+    with Stage(case, databases) as stage:
+        return play(case, stage)
 
 
-class _Run:
-    def __init__(self, case: Case, databases: Databases) -> None:
+def play(case: Case, stage: Stage) -> History:
+    """Run ``case`` once on a stage; a ``shared`` scenario leaves the sessions connected. Raises as :func:`run_case`."""
+    return _Play(case, stage).run()
+
+
+class _Play:
+    def __init__(self, case: Case, stage: Stage) -> None:
         self.case = case
         self.scenario = case.scenario
-        self.databases = databases
-        self.label = f"psh:{databases.run}/{case.scenario.id}"
-        self.made: dict[str, Made] = {}
-        self.endpoints: dict[str, Endpoint] = {}
+        self.stage = stage
         self.secrecy = Secrecy(case.scenario.sensitive, case.scenario.parameters)
         self.notes: list[str] = []
+        self.control: list[Event] = []
 
     def run(self) -> History:
         began = time.perf_counter()
+        stage, scenario = self.stage, self.scenario
         recorder = Recorder(self.secrecy)
-        with ExitStack() as stack:
-            self._make_databases(stack)
-            controls = self._controls(stack)
-            self._set_up(controls)
-            initial = {name: self._item(item, controls) for name, item in self._known_items()}
-            predicates = frozenset(item.name for item in self.scenario.items if item.predicate)
-            sessions = workers_of(self.case) if self.scenario.free_running else list(self.scenario.sessions)
-            drivers = self._drivers(stack, sessions, predicates)
-            watch = self._watch(stack, drivers)
-            counts: Mapping[str, int] = {}
-            recorder.begin()
-            if self.scenario.free_running:
-                free = FreeRun(self.case, list(drivers.values()), recorder)
-                end, text = free.run()
-                counts = dict(free.counts)
-            else:
-                end, text = self._coordinate(drivers, watch, recorder)
-            reports = [] if end is RunEnd.lost else self._reports(watch, recorder)
-            records = [_session_record(driver) for driver in drivers.values()]
-            for driver in drivers.values():
-                driver.close()  # before the final read: an open transaction may block it
-            final: dict[str, Any] = {}
-            if end is not RunEnd.lost:
-                final = self._final(controls)
-                self._tear_down(controls)
+        predicates = frozenset(item.name for item in scenario.items if item.predicate)
+        if scenario.shared:
+            stage.open_sessions(self.case, predicates)
+        try:
+            self._set_up()
+        except SetupFailed as error:
+            if not scenario.shared:
+                raise
+            recorder.mark_end()
+            return self._history(began, recorder, {}, {}, (RunEnd.not_begun, str(error)))
+        initial = {name: self._item(item) for name, item in self._known_items()}
+        if not scenario.shared:
+            stage.open_sessions(self.case, predicates)
+        counts: Mapping[str, int] = {}
+        recorder.begin()
+        if scenario.free_running:
+            free = FreeRun(self.case, list(stage.drivers.values()), recorder)
+            end, text = free.run()
+            counts = dict(free.counts)
+        else:
+            end, text = self._coordinate(recorder)
+        reports = [] if end is RunEnd.lost else self._reports(recorder)
+        if not scenario.shared:
+            stage.close_sessions()  # before the final read: an open transaction may block it
+        final: dict[str, Any] = {}
+        if end is RunEnd.completed or (end is not RunEnd.lost and not scenario.shared):
+            final = self._final()
+            self._tear_down()
+        return self._history(began, recorder, initial, final, (end, text), reports, counts)
+
+    def _history(
+        self,
+        began: float,
+        recorder: Recorder,
+        initial: Mapping[str, Any],
+        final: Mapping[str, Any],
+        end: tuple[RunEnd, str],
+        reports: Sequence[DeadlockReport] = (),
+        counts: Mapping[str, int] | None = None,
+    ) -> History:
+        scenario, schedule = self.scenario, self.case.schedule
         history = History(
             case=self.case.id,
-            scenario=self.scenario.id,
-            title=self.scenario.title,
-            about=self.scenario.about,
-            file=str(self.scenario.file),
+            scenario=scenario.id,
+            title=scenario.title,
+            about=scenario.about,
+            file=str(scenario.file),
             engine=self.case.engine,
             level=self.case.level,
-            schedule=self.case.schedule.name,
-            seed=self.case.schedule.seed,
-            mode="free-running" if self.scenario.free_running else "scheduled",
+            schedule=schedule.name,
+            seed=schedule.seed,
+            mode="free-running" if scenario.free_running else "scheduled",
             entries=[
                 ScheduledStep(
                     step=entry.step,
-                    session=self.scenario.step(entry.step).session,
+                    session=scenario.step(entry.step).session,
                     must_block=entry.blocks,
                     after=entry.until,
                 )
-                for entry in self.case.schedule.entries
+                for entry in schedule.entries
             ],
-            databases=self._database_records(),
-            sessions=records,
-            initial=initial,
-            final=final,
-            predicates=sorted(predicates),
+            databases=self.stage.records(),
+            sessions=[_session_record(driver) for driver in self.stage.drivers.values()],
+            initial=dict(initial),
+            final=dict(final),
+            predicates=sorted(item.name for item in scenario.items if item.predicate),
             events=recorder.events,
+            control=self.control,
             pictures=recorder.pictures,
-            reports=reports,
-            end=end,
-            end_text=text,
+            reports=list(reports),
+            end=end[0],
+            end_text=end[1],
+            last=recorder.last if end[0] is not RunEnd.completed else 0,
             seconds=round(time.perf_counter() - began, 6),
-            transactions=dict(counts),
+            transactions=dict(counts or {}),
             notes=self.notes,
         )
         return self.secrecy.sealed(history)
 
-    # -- databases
-
-    def _make_databases(self, stack: ExitStack) -> None:
-        for placed in self.case.databases:
-            made = self.databases.make(placed.logical, [placed.level])
-            stack.callback(self._drop, made)
-            if made.engine.name != placed.engine:
-                raise EngineError(
-                    f"{placed.logical} is on {made.engine.name} now, it was {placed.engine} when tests were collected"
-                )
-            known = made.admin.capabilities.levels
-            if known and placed.level not in known:
-                product = made.admin.capabilities.product
-                raise ServerUnavailable(f"{placed.logical}: {product} does not give {placed.level!r}")
-            self.made[placed.alias] = made
-            self.endpoints[placed.alias] = Endpoint(
-                placed.alias, made.engine, made.url, placed.level, made.name, made.server
-            )
-
-    def _drop(self, made: Made) -> None:
-        with contextlib.suppress(HarnessError):  # a dead server has nothing to be dropped; a live one is swept later
-            self.databases.drop(made)
-
-    def _database_records(self) -> list[DatabaseRecord]:
-        return [
-            DatabaseRecord(
-                alias=placed.alias,
-                logical=placed.logical,
-                engine=placed.engine,
-                version=self.made[placed.alias].admin.capabilities.version,
-                product=self.made[placed.alias].admin.capabilities.product,
-                server=self.made[placed.alias].server,
-                name=self.made[placed.alias].name,
-                stand_in=placed.stand_in,
-                capabilities=self.made[placed.alias].admin.capabilities.as_record(),
-            )
-            for placed in self.case.databases
-        ]
-
     # -- the harness's own sessions
 
-    def _controls(self, stack: ExitStack) -> Mapping[str, Connection]:
-        """One connection per database, at the engine's default level, for set-up and items."""
-        controls = {}
-        for alias, endpoint in self.endpoints.items():
-            options = SessionOptions(f"{self.label}/control", endpoint.engine.levels[0])
-            controls[alias] = endpoint.engine.open(endpoint.url, options)
-            stack.callback(controls[alias].close)
-        return controls
-
-    def _set_up(self, controls: Mapping[str, Connection]) -> None:
+    def _set_up(self) -> None:
         for alias, statements in self.scenario.setup.items():
-            if problem := self._all(statements, alias, controls[alias]):
-                raise SetupFailed(f"{self.scenario.file}: set-up fails on {self._where(alias)}: {problem}")
+            if problem := self._all(statements, alias, Phase.setup):
+                raise SetupFailed(f"{self.scenario.file}: set-up fails on {self.stage.where(alias)}: {problem}")
 
-    def _tear_down(self, controls: Mapping[str, Connection]) -> None:
+    def _tear_down(self) -> None:
         for alias, statements in self.scenario.teardown.items():
-            if problem := self._all(statements, alias, controls[alias]):
-                self.notes.append(f"tear-down fails on {self._where(alias)}: {problem}")
+            if problem := self._all(statements, alias, Phase.teardown):
+                self.notes.append(f"tear-down fails on {self.stage.where(alias)}: {problem}")
 
-    def _where(self, alias: str) -> str:
-        return next(placed.label for placed in self.case.databases if placed.alias == alias)
-
-    def _all(self, statements: Statements, alias: str, control: Connection) -> str:
+    def _all(self, statements: Statements, alias: str, phase: Phase) -> str:
         """Run the engine's statements in order; what went wrong, if it stays after the attempts that it may have."""
-        endpoint = self.endpoints[alias]
+        endpoint = self.stage.endpoints[alias]
         for body in statements.get(endpoint.engine.name, statements.get("*", ())):
             try:
-                prepared = prepare(body, self.scenario.parameters, endpoint, self.endpoints)
+                prepared = prepare(body, self.scenario.parameters, endpoint, self.stage.endpoints)
             except ScenarioError as error:
                 return error.message
             for attempt in range(1, SETUP_ATTEMPTS + 1):
-                error_record = self._ask(control, prepared).error
+                outcome = self._ask(self.stage.controls[alias], prepared)
+                error_record = outcome.error
                 if error_record is None:
                     break
                 if error_record.kind is not ErrorKind.deadlock or attempt == SETUP_ATTEMPTS:
-                    return f"{_said(error_record)}, in: {shortened(prepared.shown)}"
+                    break
+            self._note(outcome, alias, phase, prepared)
+            if error_record is not None:
+                return f"{_said(error_record)}, in: {shortened(prepared.shown)}"
         return ""
+
+    def _note(self, outcome: Outcome, alias: str, phase: Phase, prepared: Prepared) -> None:
+        """Keep what a set-up or a tear-down showed, where that is more than that it was done."""
+        if not self.scenario.as_text or not (outcome.error or any(result.columns for result in outcome.results)):
+            return
+        kind = EventKind.error if outcome.error else EventKind.ok
+        self.control.append(
+            Event(
+                seq=len(self.control) + 1,
+                at=0.0,
+                kind=kind,
+                session="",
+                step="",
+                database=alias,
+                statement=prepared.shown,
+                results=outcome.results,
+                error=outcome.error,
+                phase=phase,
+            )
+        )
 
     def _ask(self, control: Connection, prepared: Prepared) -> Outcome:
         """Run a statement of the harness's own; it may take as long as a case, not for ever."""
         seconds = self.scenario.case_deadline
-        timer = threading.Timer(seconds, control.cancel)
-        timer.daemon = True
-        timer.start()
         try:
-            outcome = control.run(prepared.statement)
+            outcome = within(control, prepared, seconds)
         except Exception as error:  # noqa: BLE001 - a driver's surprise is what is wrong with the statement
             outcome = surprised(error)
-        finally:
-            timer.cancel()
         if outcome.error is not None and outcome.error.kind is ErrorKind.cancelled:
             message = f"it had not ended after {seconds:g} s ('case_deadline:'): {outcome.error.message}"
             outcome.error = outcome.error.model_copy(update={"message": message})
@@ -224,73 +219,75 @@ class _Run:
     def _known_items(self) -> Iterator[tuple[str, Item]]:
         """The items that can be read on these engines."""
         for item in self.scenario.items:
-            if item.bodies.get(self.endpoints[item.database].engine.name, item.bodies.get("*")) is not None:
+            if item.bodies.get(self.stage.endpoints[item.database].engine.name, item.bodies.get("*")) is not None:
                 yield item.name, item
 
-    def _item(self, item: Item, controls: Mapping[str, Connection]) -> Any:
+    def _item(self, item: Item) -> Any:
         """An item's value now, hidden if it is sensitive. Raises SetupFailed if it cannot be read."""
-        endpoint = self.endpoints[item.database]
+        endpoint = self.stage.endpoints[item.database]
         body = item.bodies.get(endpoint.engine.name, item.bodies.get("*"))
         assert body is not None
-        prepared = prepare(body, self.scenario.parameters, endpoint, self.endpoints)
-        outcome = self._ask(controls[item.database], prepared)
+        prepared = prepare(body, self.scenario.parameters, endpoint, self.stage.endpoints)
+        outcome = self._ask(self.stage.controls[item.database], prepared)
         if outcome.error is not None:
             raise SetupFailed(
-                f"{self.scenario.file}: item {item.name!r} cannot be read on {self._where(item.database)}: "
+                f"{self.scenario.file}: item {item.name!r} cannot be read on {self.stage.where(item.database)}: "
                 f"{_said(outcome.error)}, in: {shortened(prepared.shown)}"
             )
         value = captured({item.name: item.column}, outcome.results)[item.name]
         return self.secrecy.item(item.name, item.column, outcome.results, value)
 
-    def _final(self, controls: Mapping[str, Connection]) -> dict[str, Any]:
+    def _final(self) -> dict[str, Any]:
         """The items at the end. One that cannot be read is a note: what happened before must not be lost over it."""
         values = {}
         for name, item in self._known_items():
             try:
-                values[name] = self._item(item, controls)
+                values[name] = self._item(item)
             except SetupFailed as error:
                 self.notes.append(f"at the end: {str(error).removeprefix(f'{self.scenario.file}: ')}")
         return values
 
     # -- the scenario's sessions
 
-    def _drivers(self, stack: ExitStack, sessions: list[Session], predicates: frozenset[str]) -> dict[str, Driver]:
-        drivers = {}
-        for session in sessions:
-            label = f"{self.label}/{session.name}"
-            drivers[session.name] = Driver(session, self.endpoints, self.scenario.parameters, predicates, label)
-            stack.callback(drivers[session.name].close)
-        return drivers
-
-    def _watch(self, stack: ExitStack, drivers: Mapping[str, Driver]) -> Watch:
-        observers: dict[str, Observer] = {}
-        if not self.scenario.free_running:
-            for alias, endpoint in self.endpoints.items():
-                if self.made[alias].admin.capabilities.waits:
-                    observers[alias] = endpoint.engine.observe(endpoint.url, self.databases.run)
-                    stack.callback(observers[alias].close)
-        return Watch(observers, drivers, self.endpoints)
-
-    def _coordinate(self, drivers: Mapping[str, Driver], watch: Watch, recorder: Recorder) -> tuple[RunEnd, str]:
+    def _coordinate(self, recorder: Recorder) -> tuple[RunEnd, str]:
         arrivals = Arrivals()
         workers: dict[str, Worker] = {}
         try:
-            for name, driver in drivers.items():
+            for name, driver in self.stage.drivers.items():
                 workers[name] = worker_for(driver, arrivals)
-            return Coordinator(self.case, workers, watch, recorder, arrivals).run()
+            return Coordinator(self.case, workers, self.stage.watch, recorder, arrivals).run()
         finally:
-            stop_all(workers.values())
+            stop_all(workers.values(), disconnect=not self.scenario.shared)
             arrivals.close()
 
-    def _reports(self, watch: Watch, recorder: Recorder) -> list[Any]:
+    def _reports(self, recorder: Recorder) -> list[DeadlockReport]:
         where = [
             event.database
             for event in recorder.events
             if event.kind is EventKind.error and event.error and event.error.kind is ErrorKind.deadlock
         ]
         with contextlib.suppress(EngineError):
-            return list(watch.deadlock_reports(where))
+            return list(self.stage.watch.deadlock_reports(where))
         return []
+
+
+def within(session: Connection, prepared: Prepared, seconds: float) -> Outcome:
+    """Run a statement; after ``seconds`` it is cancelled."""
+    if not isinstance(session, Pollable):
+        timer = threading.Timer(seconds, session.cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            return session.run(prepared.statement)
+        finally:
+            timer.cancel()
+    deadline = time.monotonic() + seconds
+    session.send(prepared.statement)
+    while (outcome := session.receive()) is None:
+        if not readable([session.fileno()], max(0.0, deadline - time.monotonic())):
+            session.cancel()
+            deadline = time.monotonic() + 1.0  # again: the first time it may not have reached the server yet
+    return outcome
 
 
 def _said(error: ErrorRecord) -> str:
@@ -299,13 +296,14 @@ def _said(error: ErrorRecord) -> str:
 
 def shortened(text: str) -> str:
     """A statement as it fits into an error's line."""
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}…"
 
 
 def _session_record(driver: Driver) -> SessionRecord:
     return SessionRecord(
         name=driver.session.name,
-        host=socket.gethostname(),
+        host=HOST,
         pids={alias: connection.pid for alias, connection in driver.connections.items()},
         observed_levels={alias: connection.observed_level for alias, connection in driver.connections.items()},
         notes=[note for connection in driver.connections.values() for note in connection.notes],

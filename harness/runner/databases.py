@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from harness.engines import engine
-from harness.engines.base import OWNED, Admin, Engine, owner_of
-from harness.errors import HarnessError
+from harness.engines.base import OWNED, Admin, Engine, Naming, owner_of
+from harness.errors import EngineError, HarnessError
 from harness.servers.base import Servers, Target
 
 _DEFAULT_PORTS = {"postgresql": 5432, "sqlserver": 1433, "mongodb": 27017, "redis": 6379}
@@ -47,23 +47,31 @@ class Databases:
         self._made: dict[str, Made] = {}
         self._lock = threading.RLock()
 
-    def make(self, logical: str, levels: Sequence[str]) -> Made:
-        """An empty database for ``logical``. Raises ServerUnavailable, ServerError or EngineError."""
+    def make(self, logical: str, levels: Sequence[str], name: str = "") -> Made:
+        """An empty database for ``logical``, called ``name`` if statements need it to be called so.
+
+        Then it is had by one process at a time, others wait. Raises ServerUnavailable, ServerError or EngineError.
+        """
         with self._lock:
             target = self._servers.target(logical)
             if target.url not in self._admins:
-                return self._make(target, levels)
+                return self._make(target, levels, name)
             try:
-                return self._make(target, levels)
+                return self._make(target, levels, name)
             except HarnessError:  # it was there before: if the server has died since, another one may take its place
                 self.forget(target)
-                return self._make(self._servers.target(logical), levels)
+                return self._make(self._servers.target(logical), levels, name)
 
-    def _make(self, target: Target, levels: Sequence[str]) -> Made:
+    def _make(self, target: Target, levels: Sequence[str], name: str) -> Made:
         kind = engine(target.engine)
         admin = self._admin(target, kind)
-        name = f"{self._prefix}{next(self._numbers)}"
-        admin.create(name, levels)
+        if name:
+            if not isinstance(admin, Naming):
+                raise EngineError(f"{target.logical}: on {target.engine} a database cannot be given the name {name!r}")
+            admin.create_named(name)
+        else:
+            name = f"{self._prefix}{next(self._numbers)}"
+            admin.create(name, levels)
         made = Made(target, kind, name, kind.database_url(target.url, name), server_of(target), admin)
         self._made[name] = made
         return made

@@ -29,11 +29,13 @@ class Endpoint:
     level: str
     name: str
     server: str  # host:port
+    settings: Mapping[str, str] = field(default_factory=dict)  # that every session on it begins with
+    as_text: bool = False  # values are kept as the server writes them
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A step with its values filled in. ``shown`` is its text for people.
+    """A step with its values filled in. ``shown`` is its text for people, as it was written.
 
     ``writes`` are the values that the step will leave in items, as far as they are known before it runs.
     """
@@ -63,11 +65,21 @@ class Driver:
         try:
             for alias in session.databases:
                 endpoint = endpoints[alias]
-                options = SessionOptions(label or session.name, endpoint.level, session.deadlock_priority)
+                options = SessionOptions(
+                    label or session.name,
+                    endpoint.level,
+                    session.deadlock_priority,
+                    endpoint.settings,
+                    endpoint.as_text,
+                )
                 self.connections[alias] = endpoint.engine.open(endpoint.url, options)
         except BaseException:
             self.close()
             raise
+
+    def forget(self, parameters: Mapping[str, Any]) -> None:
+        """Begin anew with these values: what was read belongs to a case that is over."""
+        self.values = dict(parameters)
 
     def missing(self, step: Step) -> list[str]:
         """Names that the step needs and that were not read, because an earlier step of the session failed."""
@@ -141,7 +153,7 @@ def prepare(body: Body, names: Mapping[str, Any], endpoint: Endpoint, endpoints:
         text, values = expressions.bind_sql(
             body, names, endpoint.engine.placeholder, lambda alias: endpoint.engine.quote(endpoints[alias].name)
         )
-        return Prepared(Statement(text, values), " ".join(text.split()))
+        return Prepared(Statement(text, values), text)
     filled = expressions.fill(body, names)
     if isinstance(filled, list):
         words = [str(word) for word in filled]

@@ -15,7 +15,7 @@ from harness.engines.base import Outcome, Statement, Verb
 from harness.errors import ScenarioError
 from harness.history import ErrorKind, RunEnd
 from harness.runner.driver import Driver, Prepared
-from harness.runner.recorder import Recorder, ending
+from harness.runner.recorder import Recorder, Run, ending
 from harness.runner.worker import surprised
 from harness.scenario.model import Case, Session, Step
 
@@ -34,7 +34,7 @@ def _renamed(session: Session, name: str) -> Session:
     def steps(of: tuple[Step, ...]) -> tuple[Step, ...]:
         return tuple(replace(step, session=name) for step in of)
 
-    return replace(session, name=name, steps=steps(session.steps), setup=steps(session.setup))
+    return replace(session, name=name, steps=steps(session.steps), setup=steps(session.setup), teardown=())
 
 
 class FreeRun:
@@ -116,7 +116,7 @@ class FreeRun:
                 prepared = self._prepare(driver, step)
                 if prepared is None:
                     continue
-                self._recorder.start(step, prepared, iteration)
+                self._recorder.start(Run(step, iteration), prepared)
             outcome = self._run(driver, step, prepared, iteration)
             if outcome.in_transaction:
                 in_transaction[step.database] = step
@@ -147,7 +147,7 @@ class FreeRun:
         seconds = time.perf_counter() - started
         with self._lock:
             operations = driver.operations(step, prepared, outcome)
-            self._recorder.end(step, ending(outcome), outcome, operations, seconds, iteration)
+            self._recorder.end(Run(step, iteration), ending(outcome), outcome, operations, seconds)
         return outcome
 
     def _roll_back(self, driver: Driver, in_transaction: Mapping[str, Step], iteration: int) -> None:
@@ -155,5 +155,5 @@ class FreeRun:
             undo = Step("rollback", driver.session.name, step.database, {"*": "rollback"})
             prepared = Prepared(Statement(Verb.rollback), "rollback")
             with self._lock:
-                self._recorder.start(undo, prepared, iteration)
+                self._recorder.start(Run(undo, iteration), prepared)
             self._run(driver, undo, prepared, iteration)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
-from harness.engines.base import Outcome, plain
-from harness.history import ErrorKind, Event, EventKind, Operation, Wait, WaitPicture
+from harness.engines.base import Notice, Outcome, plain
+from harness.history import ErrorKind, Event, EventKind, Operation, Phase, Wait, WaitPicture
 from harness.runner.driver import Prepared
 from harness.runner.secrecy import Secrecy
 from harness.scenario.model import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A step on its ``attempt``-th run: the same step may run more than once."""
+
+    step: Step
+    attempt: int = 1
+    phase: Phase = Phase.schedule
 
 
 class Recorder:
@@ -22,6 +32,7 @@ class Recorder:
     def __init__(self, secrecy: Secrecy | None = None) -> None:
         self.began = time.perf_counter()
         self.pictures: list[WaitPicture] = []
+        self.last = 0  # seq of the last event before the run ended, if that was before its time
         self._noted: list[dict[str, Any]] = []  # fields of events: checked and built after the run, not during it
         self._seq = 0
         self._secrecy = secrecy or Secrecy()
@@ -31,6 +42,10 @@ class Recorder:
         """What has been noted so far."""
         return [Event(**fields) for fields in self._noted]
 
+    def mark_end(self) -> None:
+        """The run ends here, before its time."""
+        self.last = self._seq
+
     def begin(self) -> None:
         """Time counts from here."""
         self.began = time.perf_counter()
@@ -39,39 +54,48 @@ class Recorder:
         self._seq += 1
         return self._seq, round(time.perf_counter() - self.began, 6)
 
-    def _note(self, kind: EventKind, step: Step, attempt: int, **fields: Any) -> None:
+    def _note(self, kind: EventKind, run: Run, **fields: Any) -> None:
         seq, at = self._next()
-        fields |= {"seq": seq, "at": at, "kind": kind, "attempt": attempt}
+        step = run.step
+        fields |= {"seq": seq, "at": at, "kind": kind, "attempt": run.attempt, "phase": run.phase}
         self._noted.append(fields | {"session": step.session, "step": step.name, "database": step.database})
 
-    def start(self, step: Step, prepared: Prepared, attempt: int = 1) -> None:
+    def start(self, run: Run, prepared: Prepared) -> None:
         """A step is about to run."""
         self._secrecy.learn_writes(prepared.writes)
         parameters = [plain(value) for value in prepared.statement.parameters]
-        self._note(EventKind.start, step, attempt, statement=prepared.shown, parameters=parameters)
+        self._note(EventKind.start, run, statement=prepared.shown, parameters=parameters)
 
-    def blocked(self, step: Step, waits_for: list[str], resource: str, attempt: int = 1) -> None:
+    def blocked(self, run: Run, waits_for: list[str], resource: str) -> None:
         """The server says that the step waits."""
-        self._note(EventKind.blocked, step, attempt, waits_for=waits_for, text=resource)
+        self._note(EventKind.blocked, run, waits_for=waits_for, text=resource)
+
+    def held(self, run: Run, why: str) -> None:
+        """The schedule says that what became of the step is not written down yet."""
+        self._note(EventKind.held, run, text=why)
+
+    def overdue(self, run: Run, seconds: float) -> None:
+        """The step is cancelled: it was waited for too long."""
+        self._note(EventKind.overdue, run, seconds=round(seconds, 6))
+
+    def notice(self, run: Run, notice: Notice) -> None:
+        """The server has said something."""
+        self._note(EventKind.notice, run, text=notice.text, after_results=notice.after_results)
+
+    def notification(self, run: Run, text: str) -> None:
+        """Another session's message was heard when the step ended."""
+        self._note(EventKind.notification, run, text=text)
 
     def end(
-        self,
-        step: Step,
-        kind: EventKind,
-        outcome: Outcome,
-        operations: list[Operation],
-        seconds: float,
-        attempt: int = 1,
-        text: str = "",
+        self, run: Run, kind: EventKind, outcome: Outcome, operations: list[Operation], seconds: float, text: str = ""
     ) -> None:
         """A step has ended; ``text`` says why, where the harness ended it."""
         for notice in outcome.notices:
-            self._note(EventKind.notice, step, attempt, text=notice.text, after_results=notice.after_results)
+            self.notice(run, notice)
         self._note(
             kind,
-            step,
-            attempt,
-            results=self._secrecy.hide(outcome.results, step.reads),
+            run,
+            results=self._secrecy.hide(outcome.results, run.step.reads),
             error=outcome.error,
             operations=[self._secrecy.operation(operation) for operation in operations],
             in_transaction=outcome.in_transaction,
@@ -80,9 +104,9 @@ class Recorder:
             text=text,
         )
 
-    def skipped(self, step: Step, why: str, attempt: int = 1) -> None:
+    def skipped(self, run: Run, why: str) -> None:
         """A step is not run."""
-        self._note(EventKind.skipped, step, attempt, text=why)
+        self._note(EventKind.skipped, run, text=why)
 
     def picture(
         self,

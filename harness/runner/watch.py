@@ -36,6 +36,10 @@ class Watch:
                 self._sessions[server, connection.pid] = name
                 self._pid[name, alias] = connection.pid
 
+    def session(self, alias: str, pid: str) -> str:
+        """The session of the run that has this id on the server of ``alias``; empty if none has."""
+        return self._sessions.get((self._endpoints[alias].server, pid), "")
+
     def can_tell(self, alias: str) -> bool:
         """Whether waits on this database can be seen."""
         return alias in self._observers

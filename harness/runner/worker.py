@@ -11,7 +11,7 @@ from collections.abc import Collection
 from queue import SimpleQueue
 from typing import Protocol
 
-from harness.engines.base import Outcome, Pollable
+from harness.engines.base import Notice, Notification, Outcome, Pollable
 from harness.engines.waiting import readable
 from harness.history import ErrorKind, ErrorRecord
 from harness.runner.arrivals import Arrivals, Completion
@@ -35,12 +35,24 @@ class Worker(Protocol):
         """Stop the step that is running; its Completion still arrives."""
         ...
 
+    def notices(self, step: Step) -> list[Notice]:
+        """What the server has said while the step runs, as far as the driver tells before its end."""
+        ...
+
+    def notifications(self, step: Step) -> list[Notification]:
+        """What other sessions have sent to the connection that ran the step."""
+        ...
+
+    def connected(self, step: Step) -> bool:
+        """Whether the connection that the step would use is there, as far as the driver knows."""
+        ...
+
     def leave(self) -> None:
         """Begin to end: no step comes after the one that may be running, and that one is cancelled."""
         ...
 
-    def stop(self) -> None:
-        """End: roll back, disconnect; waits a little for a step that is still running."""
+    def stop(self, *, disconnect: bool = True) -> None:
+        """End: roll back, disconnect (unless others go on with the connections); waits a little for a running step."""
         ...
 
 
@@ -78,6 +90,18 @@ class ThreadWorker:
         """Ask the server to stop the statement."""
         self.driver.cancel()
 
+    def notices(self, step: Step) -> list[Notice]:
+        """None before the step's end: the driver blocks until then."""
+        return []
+
+    def notifications(self, step: Step) -> list[Notification]:
+        """None: no driver of this kind hears of any."""
+        return []
+
+    def connected(self, step: Step) -> bool:
+        """True: only the step itself could tell."""
+        return True
+
     def leave(self) -> None:
         """Cancel what runs; the thread ends after it."""
         if not self._left:
@@ -86,7 +110,7 @@ class ThreadWorker:
             if self._busy:
                 self.driver.cancel()
 
-    def stop(self) -> None:
+    def stop(self, *, disconnect: bool = True) -> None:
         """Cancel what runs, end the thread, close the connections."""
         self.leave()
         deadline = time.monotonic() + STOP_GRACE
@@ -94,7 +118,8 @@ class ThreadWorker:
             self._thread.join(0.1)
             if self._busy:  # again: the first time it may not have reached the server yet
                 self.driver.cancel()
-        self.driver.close()
+        if disconnect:
+            self.driver.close()
 
 
 class PolledWorker:
@@ -142,18 +167,31 @@ class PolledWorker:
         """Ask the server to stop the statement."""
         self.driver.cancel()
 
+    def notices(self, step: Step) -> list[Notice]:
+        """What has come over the socket so far."""
+        return self._sessions[step.database].take_notices()
+
+    def notifications(self, step: Step) -> list[Notification]:
+        """What has come over the socket so far."""
+        return self._sessions[step.database].take_notifications()
+
+    def connected(self, step: Step) -> bool:
+        """Whether the socket is open."""
+        return self._sessions[step.database].fileno() != -1
+
     def leave(self) -> None:
         """Cancel what runs."""
         if self._step is not None:
             self.driver.cancel()
 
-    def stop(self) -> None:
+    def stop(self, *, disconnect: bool = True) -> None:
         """Wait a little for what was cancelled, close the connections."""
         deadline = time.monotonic() + STOP_GRACE
         while self._step is not None and self.poll() is None and time.monotonic() < deadline:
             if not readable([self.fileno()], 0.1):
                 self.driver.cancel()  # again: the first time it may not have reached the server yet
-        self.driver.close()
+        if disconnect:
+            self.driver.close()
 
 
 def worker_for(driver: Driver, arrivals: Arrivals) -> Worker:
@@ -162,12 +200,12 @@ def worker_for(driver: Driver, arrivals: Arrivals) -> Worker:
     return PolledWorker(driver, arrivals) if polled else ThreadWorker(driver, arrivals)
 
 
-def stop_all(workers: Collection[Worker]) -> None:
+def stop_all(workers: Collection[Worker], *, disconnect: bool = True) -> None:
     """End them side by side: first all are told, then each is waited for."""
     for worker in workers:
         worker.leave()
     for worker in workers:
-        worker.stop()
+        worker.stop(disconnect=disconnect)
 
 
 def surprised(error: Exception) -> Outcome:

@@ -1,0 +1,151 @@
+"""What a case is played on: its databases, the harness's own connections, the scenario's sessions, those who watch.
+
+A case has a stage of its own, made and put away with it; the cases of a ``shared`` scenario are played on one, one after
+the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from harness.engines.base import Observer, SessionOptions
+from harness.engines.base import Session as Connection
+from harness.errors import EngineError, HarnessError, ServerUnavailable
+from harness.history import DatabaseRecord
+from harness.runner.databases import Databases, Made
+from harness.runner.driver import Driver, Endpoint
+from harness.runner.freerun import workers_of
+from harness.runner.watch import Watch
+from harness.scenario.model import Case, Placed
+from harness.vocabulary import DEFAULT_LEVEL
+
+NAME = "application_name"
+"""The setting by which a session is seen in the server's list: if a scenario sets it, its sessions append ``/SESSION``."""
+
+
+class Stage:
+    """Databases and connections for ``case``, and for other cases of the same scenario, databases and level.
+
+    ``lent`` is a database that is there already and stays. Raises ServerUnavailable (skip), ServerError, EngineError.
+    """
+
+    def __init__(self, case: Case, databases: Databases, lent: Made | None = None) -> None:
+        self.scenario = case.scenario
+        self.databases = databases
+        self.made: dict[str, Made] = {}
+        self.endpoints: dict[str, Endpoint] = {}
+        self.controls: dict[str, Connection] = {}
+        self.drivers: dict[str, Driver] = {}
+        self.watch = Watch({}, {}, {})
+        self._placed = case.databases
+        self._run = f"psh:{databases.run}/{case.scenario.id}"
+        self._stack = ExitStack()
+        self._sessions = ExitStack()
+        try:
+            for placed in case.databases:
+                self._make(placed, lent)
+            for alias, endpoint in self.endpoints.items():
+                level = endpoint.level if endpoint.level == DEFAULT_LEVEL else endpoint.engine.levels[0]
+                options = SessionOptions(
+                    self._label("control"), level, settings=endpoint.settings, as_text=endpoint.as_text
+                )
+                self.controls[alias] = endpoint.engine.open(endpoint.url, options)
+                self._stack.callback(self.controls[alias].close)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _make(self, placed: Placed, lent: Made | None) -> None:
+        made = lent or self.databases.make(placed.logical, [placed.level], self.scenario.database_name)
+        if lent is None:
+            self._stack.callback(self._drop, made)
+        if made.engine.name != placed.engine:
+            raise EngineError(
+                f"{placed.logical} is on {made.engine.name} now, it was {placed.engine} when tests were collected"
+            )
+        known = made.admin.capabilities.levels
+        if known and placed.level not in (*known, DEFAULT_LEVEL):
+            product = made.admin.capabilities.product
+            raise ServerUnavailable(f"{placed.logical}: {product} does not give {placed.level!r}")
+        settings = dict(self.scenario.settings.get(placed.engine, {}))
+        settings.pop(NAME, None)
+        self.made[placed.alias] = made
+        self.endpoints[placed.alias] = Endpoint(
+            alias=placed.alias,
+            engine=made.engine,
+            url=made.url,
+            level=placed.level,
+            name=made.name,
+            server=made.server,
+            settings=settings,
+            as_text=self.scenario.as_text,
+        )
+
+    def _drop(self, made: Made) -> None:
+        with contextlib.suppress(HarnessError):  # a dead server has nothing to be dropped; a live one is swept later
+            self.databases.drop(made)
+
+    def _label(self, session: str) -> str:
+        named = (settings[NAME] for settings in self.scenario.settings.values() if NAME in settings)
+        return f"{next(named, self._run)}/{session}"
+
+    def open_sessions(self, case: Case, predicates: frozenset[str]) -> None:
+        """Connect the scenario's sessions and those who watch them, if they are not there yet."""
+        if self.drivers:
+            for driver in self.drivers.values():
+                driver.forget(self.scenario.parameters)
+            return
+        sessions = workers_of(case) if self.scenario.free_running else list(self.scenario.sessions)
+        for session in sessions:
+            label = self._label(session.name)
+            driver = Driver(session, self.endpoints, self.scenario.parameters, predicates, label)
+            self.drivers[session.name] = driver
+            self._sessions.callback(driver.close)
+        observers: dict[str, Observer] = {}
+        if not self.scenario.free_running:
+            for alias, endpoint in self.endpoints.items():
+                if self.made[alias].admin.capabilities.waits:
+                    observers[alias] = endpoint.engine.observe(endpoint.url, self.databases.run)
+                    self._stack.callback(observers[alias].close)
+        self.watch = Watch(observers, self.drivers, self.endpoints)
+
+    def close_sessions(self) -> None:
+        """Disconnect the scenario's sessions: the servers roll back what they had open."""
+        self._sessions.close()
+
+    def close(self) -> None:
+        """Disconnect everybody, drop the databases. Never raises."""
+        self._sessions.close()
+        self._stack.close()
+
+    def records(self) -> list[DatabaseRecord]:
+        """The databases as the History tells of them."""
+        return [
+            DatabaseRecord(
+                alias=placed.alias,
+                logical=placed.logical,
+                engine=placed.engine,
+                version=self.made[placed.alias].admin.capabilities.version,
+                product=self.made[placed.alias].admin.capabilities.product,
+                server=self.made[placed.alias].server,
+                name=self.made[placed.alias].name,
+                stand_in=placed.stand_in,
+                capabilities=self.made[placed.alias].admin.capabilities.as_record(),
+            )
+            for placed in self._placed
+        ]
+
+    def where(self, alias: str) -> str:
+        """The database as a person calls it: ``promptads@postgresql-standin``."""
+        return next(placed.label for placed in self._placed if placed.alias == alias)
