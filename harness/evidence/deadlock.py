@@ -104,15 +104,18 @@ def _cascade(history: History, cycle: Sequence[str], ended: Event) -> Iterator[s
     error = ended.error
     why = f"{error.code} {error.kind.value}" if error else "cancelled"
     yield f"{ended.step} of {ended.session} is ended ({why}): the ring is broken"
-    waiting = {
-        event.step: event for event in history.events if event.kind is EventKind.blocked and event.seq < ended.seq
-    }
+    waiting: dict[str, Event] = {}  # by step; one that has ended may be run again
     for event in history.events:
-        if event.seq <= ended.seq or event.kind not in ENDINGS or event.session not in cycle:
+        if event.kind is EventKind.blocked and event.seq < ended.seq:
+            waiting[event.step] = event
+        if event.kind not in ENDINGS:
             continue
-        if event.step in waiting:
+        blocked = waiting.pop(event.step, None)
+        if event.seq <= ended.seq or event.session not in cycle:
+            continue
+        if blocked:
             how = f"refused: {event.error.code} {event.error.kind.value}" if event.error else "it has its lock"
-            holders = " and ".join(waiting[event.step].waits_for)
+            holders = " and ".join(blocked.waits_for)
             yield f"{event.step} of {event.session}, which waited for {holders}, goes on ({how})"
         elif event.ended is TransactionEnd.committed:
             yield f"{event.step}: {event.session} commits"

@@ -9,7 +9,7 @@ transactions. In a session that opens some, a step outside of them is a transact
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,7 +98,7 @@ class Version:
 def transactions(history: History) -> list[Transaction]:
     """All transactions of a history, in the order of their first step. Their reads have no versions yet."""
     queueing = {database.alias for database in history.databases if database.engine == "redis"}
-    made = [one for unit in _units(history.events) for one in _of_unit(unit, queueing)]
+    made = [one for unit in _units(history) for one in _of_unit(unit, queueing)]
     made.sort(key=lambda one: one.ops[0].event if one.ops else one.end)
     seen: dict[str, int] = defaultdict(int)
     for transaction in made:  # a session with several numbers them: T1, T1#2, …
@@ -130,16 +130,17 @@ class _Ended:
         return error is not None and commits and (error.kind is ErrorKind.connection or self.event.ended is None)
 
 
-def _units(events: Iterable[Event]) -> list[list[_Ended]]:
+def _units(history: History) -> list[list[_Ended]]:
     """Ended steps by session, and in a free run by iteration too. A session runs one step at a time."""
+    iterates = history.mode == "free-running"  # else a step that is run again is part of the same
     units: dict[tuple[str, int], list[_Ended]] = defaultdict(list)
     began: dict[str, Event] = {}
-    for event in events:
+    for event in history.events:
         if event.kind is EventKind.start:
             began[event.session] = event
         elif event.kind in ENDINGS:
             start = began.get(event.session, event)
-            units[event.session, event.attempt].append(_Ended(start.seq, start.statement, event))
+            units[event.session, event.attempt if iterates else 1].append(_Ended(start.seq, start.statement, event))
     return list(units.values())
 
 

@@ -16,7 +16,6 @@ from typing import Any
 from harness.history import ENDINGS, ErrorRecord, Event, EventKind, History, Phase, ResultSet, RunEnd
 
 _STUCK = "failed to complete permutation due to mutually-blocking steps\n"
-_OURS = frozenset({EventKind.timeout, EventKind.cancelled})
 
 _NUMBER = re.compile(r"(?![Ee])[0-9.Ee -]*[0-9]")
 """What PQprint takes for a number, and puts to the right."""
@@ -91,27 +90,45 @@ def _permutation(history: History) -> Iterator[str]:
                 yield f"setup failed: {_whole(event.error)}"
                 return
             yield _last_rows(event)
+    last_words = _last_words(history)
     running: dict[str, _Step] = {}
     for event in history.events:
-        if event.phase is not Phase.schedule:
+        if last_words and _after_the_end(event, history.last):
+            break
+        if event.phase is Phase.schedule:
+            yield from _of_step(event, running)
+        else:
             yield _beside(event)
             if event.phase is Phase.setup and event.error:
                 return
-        elif event.kind is EventKind.skipped:
-            if history.end is RunEnd.lost:
-                yield f"failed to send query for step {event.step}: no connection to the server\n\n"
-                return
-        elif not (event.kind in _OURS and history.end is not RunEnd.completed):
-            # isolationtester does not wait for what becomes of steps once it has given up.
-            yield from _of_step(event, running)
+    if last_words:
+        yield last_words
+        return
+    for event in history.control:
+        if event.phase is Phase.teardown:
+            yield f"teardown failed: {_whole(event.error)}" if event.error else _last_rows(event)
+
+
+def _last_words(history: History) -> str:
+    """What is printed by a run that gives up; nothing for one that goes to its end."""
     if history.end is RunEnd.stuck:
-        yield _STUCK
-    elif history.end is RunEnd.hung:
-        yield _hung(history)
-    else:
-        for event in history.control:
-            if event.phase is Phase.teardown:
-                yield f"teardown failed: {_whole(event.error)}" if event.error else _last_rows(event)
+        return _STUCK
+    if history.end is RunEnd.hung:
+        late = next((event for event in reversed(history.events) if event.kind is EventKind.overdue), None)
+        if history.end_text or late is None:
+            return f"{history.end_text}\n"
+        return f"step {late.step} timed out after {int(2 * (late.seconds or 0))} seconds\n"
+    if history.end is RunEnd.lost:
+        # A connection may be lost with no step left that needs it: then nobody gives up.
+        skipped = (event for event in history.events if event.kind is EventKind.skipped)
+        unsent = next((event for event in skipped if event.phase is Phase.schedule), None)
+        return f"failed to send query for step {unsent.step}: no connection to the server\n\n" if unsent else ""
+    return ""
+
+
+def _after_the_end(event: Event, last: int) -> bool:
+    """Of a run that gave up: whether this is what the harness did then, to put things away."""
+    return 0 < last < event.seq or event.kind is EventKind.skipped or event.phase is Phase.teardown
 
 
 def _of_step(event: Event, running: dict[str, _Step]) -> Iterator[str]:
@@ -151,11 +168,12 @@ def _ending(event: Event, step: _Step) -> Iterator[str]:
         yield print_result(result)
         while notices and notices[0][0] <= number:
             yield notices.pop(0)[1]
-    yield from [said for _, said in notices]
     if error := event.error:
         yield f"{error.severity}:  {error.message}\n" if error.severity else f"{error.full or error.message}\n"
         if error.lost:
             yield f"{error.lost}\n"
+    # An error counts as a result too: what is still left came after it.
+    yield from [said for _, said in notices]
 
 
 def _beside(event: Event) -> str:
@@ -176,10 +194,3 @@ def _last_rows(event: Event) -> str:
 
 def _whole(error: ErrorRecord) -> str:
     return (error.full or f"{error.message}\n") + error.lost
-
-
-def _hung(history: History) -> str:
-    if history.end_text:
-        return f"{history.end_text}\n"
-    late = next((event for event in reversed(history.events) if event.kind is EventKind.overdue), None)
-    return f"step {late.step} timed out after {int(2 * (late.seconds or 0))} seconds\n" if late else ""

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher, unified_diff
 from typing import Any
 
 from harness.errors import ScenarioError, StoreError
 from harness.evidence import anomalies, deadlock
 from harness.evidence.model import Deadlock, Detector, Evidence, Status, Verdict, phenomena
+from harness.evidence.transcript import transcript
 from harness.evidence.values import meets
 from harness.history import ENDINGS, ErrorRecord, Event, EventKind, History, RunEnd
 from harness.scenario.model import Expectation, matches
 from harness.vocabulary import Phenomenon
 
+_DIFF = "\n--- expected\n"
+"""How a diff begins, in a mismatch that has one."""
+
 
 def judge(history: History, expectation: Expectation) -> Verdict:
-    """What ``history`` shows and whether it is what was expected. Pure: the same history gives the same verdict."""
+    """What ``history`` shows and whether it is what was expected. Pure: the same history gives the same verdict.
+
+    Where a transcript is expected, it alone decides: what was found is listed, and that is all.
+    """
     found, reads = anomalies.find_and_explain(history)
     deadlocks = deadlock.find(history)
     names = phenomena(found, deadlocks)
-    mismatches = [*_mismatches(history, expectation, names, deadlocks)]
+    if expectation.output is None:
+        mismatches = [*_mismatches(history, expectation, names, deadlocks)]
+    else:
+        mismatches = [*_printed(history, expectation.output)]
     status = Status.passed
-    if history.end is RunEnd.lost:
-        status = Status.error
-    elif mismatches:
-        status = Status.failed
+    if mismatches:  # a run that was lost has some, unless that is just what was expected to be printed
+        status = Status.error if history.end is RunEnd.lost else Status.failed
     return Verdict(
         status=status,
         summary=_summary(history, status, names, deadlocks, mismatches),
@@ -71,6 +80,23 @@ def _mismatches(
     yield from _errors(history, expectation)
     yield from _blocking(history, expectation)
     yield from _values(history, expectation)
+
+
+def _printed(history: History, known: Sequence[str]) -> Iterator[str]:
+    """What is printed, held against all that may be; if it is none of them, how it differs from the nearest."""
+    if not known:
+        yield "there is no expected output to compare with"
+        return
+    printed = transcript(history)
+    if printed in known:
+        return
+    lines = printed.split("\n")  # not splitlines: a last line without its end is another one
+    texts = [text.split("\n") for text in known]
+    nearest = max(texts, key=lambda text: SequenceMatcher(None, text, lines, autojunk=False).ratio())
+    which = "the expected output" if len(known) == 1 else f"any of the {len(known)} expected outputs"
+    why = f" ({history.end_text or f'the run ended as {history.end.value}'})" * (history.end is not RunEnd.completed)
+    diff = unified_diff(nearest, lines, "expected", "what happened", lineterm="", n=3)
+    yield "\n".join([f"prints something else than {which}{why}", *diff])
 
 
 def _levels(history: History) -> Iterator[str]:
@@ -195,6 +221,10 @@ def _listed(names: list[Phenomenon]) -> str:
 
 
 def _expected(expectation: Expectation) -> Iterator[str]:
+    if expectation.output is not None:
+        number = len(expectation.output)
+        yield "prints the known transcript" if number == 1 else f"prints one of {number} known transcripts"
+        return
     yield f"finds {_listed(list(expectation.finds))}"
     if expectation.allows:
         yield f"may find {_listed(list(expectation.allows))}"
@@ -221,7 +251,7 @@ def _notes(history: History, expectation: Expectation) -> Iterator[str]:
     for session in history.sessions:
         yield from (f"{session.name}: {note}" for note in session.notes)
     yield from history.notes
-    if expectation.blocks is not None:
+    if expectation.blocks is not None and expectation.output is None:
         for database in history.databases:
             if database.alias in _blind(history):
                 yield f"{database.logical}: which steps blocked was not checked, the server does not tell"
@@ -234,11 +264,12 @@ def _summary(
     deadlocks: list[Deadlock],
     mismatches: list[str],
 ) -> str:
+    first = mismatches[0].partition(_DIFF)[0] if mismatches else ""
     if status is Status.error:
-        return mismatches[0]
+        return first
     if status is Status.failed:
         more = f" (and {len(mismatches) - 1} more)" if len(mismatches) > 1 else ""
-        return mismatches[0] + more
+        return first + more
     said = _listed(names) if names else "no anomaly"
     ring = next((one for one in deadlocks if one.cycle), None)
     if ring is not None:
