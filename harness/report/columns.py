@@ -37,6 +37,8 @@ STYLE = {
     Look.cancelled: "magenta",
     Look.timeout: "magenta",
     Look.waiting: "yellow",
+    Look.held: "yellow",
+    Look.overdue: "magenta",
     Look.running: "",
     Look.skipped: "dim",
     Look.notice: "dim",
@@ -153,7 +155,7 @@ class _Gutter:
         before = self._open.get(session, 0)
         after = max(before + begins - ends, 0)
         self._open[session] = after
-        if row.part in (Part.opening, Part.blocks) and look(row.last) is Look.waiting:
+        if row.part in (Part.opening, Part.blocks) and look(row.last) in (Look.waiting, Look.held):
             self._waiting.add(session)
         elif row.part is Part.closing:
             self._waiting.discard(session)
@@ -209,7 +211,7 @@ def _cell(row: Row, width: int, marks: list[str], how: TransactionEnd | None, se
     room = width - (len(label) + 1 if label else 0)
 
     if row.part is Part.note:
-        more(event.text, "dim", 2)
+        more(words.remark(event), "dim", 2)
         return [(f"{head}{' not run' if shown is Look.skipped else ''}".rstrip(), "dim"), *said]
     if row.part is Part.closing:
         more(words.ending(event, run, _is_victim(marks)), STYLE[shown], 2)
@@ -219,13 +221,12 @@ def _cell(row: Row, width: int, marks: list[str], how: TransactionEnd | None, se
             head += f"  {statement}"
         else:
             more(statement, "", 3)
-    if shown is Look.waiting:
-        more(words.waits_for(event.waits_for), STYLE[shown], 2)
+    more(words.waits(event), STYLE[shown], 2)
     more(
         words.given(event, run, code=row.part is not Part.closing), STYLE[shown] if shown is not Look.ok else "cyan", 3
     )
     for notice in row.notices:
-        more(notice, "dim", 2)
+        more(words.clean(notice), "dim", 2)
     if how and not (row.part is Part.whole and _says_so(run, how)):
         more(how.value, "dim", 1)
     return [(f"{cut(head, room)} {label}".rstrip(), STYLE[shown]), *said]
@@ -233,7 +234,7 @@ def _cell(row: Row, width: int, marks: list[str], how: TransactionEnd | None, se
 
 def _says_so(run: StepRun, how: TransactionEnd) -> bool:
     """Whether the statement's first word already says how the transaction ended."""
-    word = run.start.statement.split(" ", 1)[0].lower()
+    word = words.one_line(run.start.statement).split(" ", 1)[0].rstrip(";").lower()
     return word == {TransactionEnd.committed: "commit", TransactionEnd.aborted: "rollback"}[how]
 
 
@@ -277,11 +278,10 @@ def _sentence(row: Row, run: StepRun, victim: bool) -> str:
     event = row.last
     said = []
     if row.part is Part.note:
-        return words.one_line(event.text)
+        return words.remark(event)
     if row.part is Part.closing:
         said.append(words.ending(event, run, victim))
-    if look(event) is Look.waiting:
-        said.append(words.waits_for(event.waits_for))
+    said.append(words.waits(event))
     # The code stands in the ending's head already.
     said.append(words.given(event, run, code=row.part is not Part.closing))
     if row.part is not Part.closing:

@@ -25,6 +25,8 @@ FILL = {
     Look.cancelled: ("purple", "purple-ink", "purple-ink"),
     Look.timeout: ("purple", "purple-ink", "purple-ink"),
     Look.waiting: ("amber", "amber-edge", "amber-ink"),
+    Look.held: ("amber", "amber-edge", "amber-ink"),
+    Look.overdue: ("purple", "purple-ink", "purple-ink"),
     Look.running: ("card", "edge", "ink"),
     Look.skipped: ("paper", "edge", "soft"),
     Look.notice: ("paper", "faint", "soft"),
@@ -127,15 +129,14 @@ class Cards:
             said.extend((part, cls) for part in fold(text, cells, lines))
 
         if row.part is Part.note:
-            more(event.text, f"f-{ink} mono", 3)
+            more(words.remark(event), f"f-{ink} mono", 3)
             return said
         if row.part is Part.closing:
             more(words.ending(event, run, is_victim(marks)), f"f-{ink} small bold", 2)
         elif row.part is not Part.blocks:
-            soft = "soft" if shown in (Look.ok, Look.running, Look.waiting) else ink
+            soft = "soft" if shown in (Look.ok, Look.running, Look.waiting, Look.held) else ink
             more(words.asked(run), f"f-{soft} mono", 3)
-        if shown is Look.waiting:
-            more(words.waits_for(event.waits_for), f"f-{ink} small bold", 2)
+        more(words.waits(event), f"f-{ink} small bold", 2)
         bold = "" if words.trouble(event) else " bold"
         more(words.given(event, run, code=row.part is not Part.closing), f"f-{ink} mono{bold}", 4)
         for notice in row.notices:
@@ -247,10 +248,9 @@ class Dots:
         run, event = row.run, row.last
         assert run is not None
         if row.part is Part.note:
-            return words.one_line(event.text)
+            return words.remark(event)
         said = [words.ending(event, run, is_victim(marks))] if row.part is Part.closing else []
-        if look(event) is Look.waiting:
-            said.append(words.waits_for(event.waits_for))
+        said.append(words.waits(event))
         said.append(words.given(event, run, code=row.part is not Part.closing))
         if row.part is not Part.closing:
             said.append(words.asked(run))

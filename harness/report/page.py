@@ -21,6 +21,7 @@ from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
 
 SIGN = {"passed": "✓", "failed": "✗", "error": "!"}
+_REMARKS = (EventKind.skipped, EventKind.notice, EventKind.overdue, EventKind.notification)
 _SEPARATE = 4  # cases in one cell of the matrix; more are counted
 
 
@@ -205,7 +206,7 @@ def _steps(evidence: Evidence) -> list[Step]:
     steps = []
     for event in evidence.history.events:
         run = runs[event.seq]
-        final = event.kind in ENDINGS or event.kind in (EventKind.skipped, EventKind.notice)
+        final = event.kind in ENDINGS or event.kind in _REMARKS
         if not final and not (event is run.start and run.end is None):
             continue
         kind = look(event)
@@ -220,7 +221,7 @@ def _steps(evidence: Evidence) -> list[Step]:
                 outcome=words.ending(event, run) if event.kind in ENDINGS else kind.value,
                 sign=SYMBOL[kind],
                 effect="" if words.trouble(event) else words.given(event, run),
-                trouble=words.trouble(event, code=False) or event.text,
+                trouble=words.trouble(event, code=False) or words.remark(event),
                 detail=event.error.detail if event.error else "",
             )
         )

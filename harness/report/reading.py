@@ -32,6 +32,8 @@ class Look(StrEnum):
     cancelled = "cancelled"
     timeout = "timeout"
     waiting = "waiting"
+    held = "held back"
+    overdue = "overdue"
     running = "running"
     skipped = "skipped"
     notice = "notice"
@@ -45,11 +47,20 @@ SYMBOL = {
     Look.cancelled: "■",
     Look.timeout: "◷",
     Look.waiting: "…",
+    Look.held: "‖",
+    Look.overdue: "◶",
     Look.running: "›",
     Look.skipped: "–",
     Look.notice: "i",
 }
 
+_LOOKS = {
+    EventKind.blocked: Look.waiting,
+    EventKind.held: Look.held,
+    EventKind.start: Look.running,
+    EventKind.notification: Look.notice,
+}
+_WAITING = (EventKind.blocked, EventKind.held)
 
 _TOGETHER = 0.005
 """Seconds within which the controller may hear of two ends in the wrong order."""
@@ -84,9 +95,9 @@ class Part(StrEnum):
 
     whole = "whole"  # it began and ended with nothing in between
     opening = "opening"
-    blocks = "blocks"  # found to be blocked, after something else had happened
+    blocks = "blocks"  # found to be blocked, or held back, after something else had happened
     closing = "closing"
-    note = "note"  # a notice, or a step that was not run
+    note = "note"  # a notice or a notification, a step that was not run, or one that is overdue
     cycle = "cycle"  # not a step: a wait picture that shows a cycle
 
 
@@ -144,7 +155,7 @@ def step_runs(history: History) -> dict[int, StepRun]:
         run = running.get(key)
         if event.kind is EventKind.start or run is None:
             run = StepRun(event.session, event.step, event.database, event.attempt, event)
-            if event.kind not in (EventKind.skipped, EventKind.notice):
+            if event.kind not in (EventKind.skipped, EventKind.notice, EventKind.notification):
                 running[key] = run
         found[event.seq] = run
         if event.kind is EventKind.blocked:
@@ -206,13 +217,13 @@ def _event_rows(events: list[Event], runs: dict[int, StepRun]) -> Iterator[Row]:
             following = _notices_and_one(events, place + 1, runs, run)
             if following and following[-1].kind in ENDINGS:
                 part, shown = Part.whole, (event, *following)
-            elif following and following[-1].kind is EventKind.blocked:
+            elif following and following[-1].kind in _WAITING:
                 shown = (event, *following)
         elif event.kind is EventKind.notice and (following := _notices_and_one(events, place + 1, runs, run)):
             # What the server remarks about a step comes just before the step's end.
             shown = (event, *following)
             part = Part.closing if following[-1].kind in ENDINGS else Part.note
-        elif event.kind is EventKind.blocked:
+        elif event.kind in _WAITING:
             part = Part.blocks
         elif event.kind in ENDINGS:
             part = Part.closing if event is not run.start else Part.whole
@@ -237,11 +248,7 @@ def look(event: Event) -> Look:
     """How an event is to be shown."""
     if event.kind is EventKind.error:
         return Look.victim if event.error and event.error.kind is ErrorKind.deadlock else Look.error
-    if event.kind is EventKind.blocked:
-        return Look.waiting
-    if event.kind is EventKind.start:
-        return Look.running
-    return Look(event.kind.value)
+    return _LOOKS.get(event.kind) or Look(event.kind.value)
 
 
 def transactions(history: History) -> list[Span]:

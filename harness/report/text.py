@@ -199,7 +199,9 @@ def _verdict(evidence: Evidence) -> RenderableType:
     if verdict.expected:
         lines.append(Text(words.one_line("expected: " + "; ".join(verdict.expected))))
     for mismatch in verdict.mismatches if verdict.mismatches != [verdict.summary] else []:
-        lines.append(Padding(Text("✗ " + words.one_line(mismatch), style="red"), (0, 0, 0, 2)))
+        first, *diff = words.clean(mismatch).expandtabs().split("\n")
+        said = Text("\n".join(["✗ " + words.one_line(first), *diff]), style="red")
+        lines.append(Padding(said, (0, 0, 0, 2)))
     return Group(*lines)
 
 

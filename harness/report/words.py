@@ -139,6 +139,21 @@ def waits_for(names: list[str]) -> str:
     return "waits for " + (", ".join(names) or "another session")
 
 
+def waits(event: Event) -> str:
+    """Why a step goes on later: who is in its way, or the schedule; nothing for any other event."""
+    if event.kind is EventKind.blocked:
+        return waits_for(event.waits_for)
+    return "held back by the schedule" if event.kind is EventKind.held else ""
+
+
+def remark(event: Event) -> str:
+    """What an event says that is neither a step's beginning nor its end, on one line."""
+    if event.kind is EventKind.overdue:
+        since = "" if event.seconds is None else f" after {elapsed(event.seconds)}"
+        return f"overdue{since}: the server is asked to cancel it"
+    return one_line(event.text)
+
+
 def resource(wait: Wait) -> str:
     """What an edge of the wait-for graph is about: ``ShareLock on transaction 742``."""
     asked = wait.asked + (f" against {wait.held}" if wait.held else "")

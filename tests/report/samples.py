@@ -19,6 +19,7 @@ from harness.history import (
     EventKind,
     History,
     Operation,
+    Phase,
     ResultSet,
     RunEnd,
     SessionRecord,
@@ -110,12 +111,13 @@ class Recorder:
             ended=ended,
             database=begun.database,
             attempt=begun.attempt,
+            phase=begun.phase,
             **more,
         )
         self.events[-1] = event.model_copy(update={"seconds": event.at - begun.at})
 
     def step(self, session: str, step: str, statement: str, *operations: Operation, **more: Any) -> None:
-        begun = {key: more.pop(key) for key in ("database", "parameters", "attempt") if key in more}
+        begun = {key: more.pop(key) for key in ("database", "parameters", "attempt", "phase") if key in more}
         self.start(session, step, statement, **begun)
         self.end(session, EventKind.ok, *operations, **more)
 
@@ -599,6 +601,39 @@ def nasty() -> Evidence:
     )
 
 
+def isolation() -> Evidence:
+    """(h) What only isolation specs have: holds, steps run again, cancelled late, NOTIFY, a diff as the mismatch."""
+    rec = Recorder()
+    sql = "\n\tSELECT 'a  b'\n\tFROM \"t & u\";\n"
+    rec.step("s 1", "s 1: setup", "BEGIN;\nSET x = 1;", phase=Phase.setup)
+    rec.start("s 1", "get", sql)
+    rec._add(EventKind.held, "s 1", "get", text="held back at the first look")
+    rec.start('s"2', "wait", "LOCK TABLE t;")
+    rec._add(EventKind.notice, 's"2', "wait", text="NOTICE:  \x1b[31mred\nDETAIL:  two lines\n")
+    rec.blocked('s"2', "s 1")
+    rec._add(EventKind.held, 's"2', "wait", text="held back by get")
+    rec.end("s 1", results=[ResultSet(columns=["?column?"], rows=[["a  b"]])])
+    rec._add(EventKind.notification, "s 1", "get", text='NOTIFY "c" with payload "p" from s"2')
+    rec._add(EventKind.overdue, 's"2', "wait", seconds=2.0)
+    rec.fail('s"2', ErrorKind.cancelled, "57014", "canceling statement due to user request")
+    for _ in range(2):
+        rec.step("s 1", "get", sql, attempt=2)
+    rec.step("s 1", "end", "\n COMMIT;", phase=Phase.teardown)
+    return Evidence(
+        run="k3x9",
+        history=history("isolation[promptsales@postgresql-read_committed]", "An isolation spec", rec, ["s 1", 's"2']),
+        verdict=Verdict(
+            status=Status.failed,
+            summary="prints something else than the expected output",
+            expected=["prints the known transcript"],
+            mismatches=[
+                "prints something else than the expected output\n--- expected\n+++ what happened\n@@ -1,2 +1,2 @@\n"
+                " step get: \n-\tSELECT 'a b'\n+\tSELECT 'a  b' <b>"
+            ],
+        ),
+    )
+
+
 def many_steps(sessions: int = 6, rounds: int = 6) -> Evidence:
     """A long schedule of a handful of sessions, with conflicts."""
     rec = Recorder("content")
@@ -634,6 +669,7 @@ SAMPLES = {
     "ring": ring,
     "hung": hung,
     "nasty": nasty,
+    "isolation": isolation,
     "many_steps": many_steps,
 }
 

@@ -99,7 +99,7 @@ def test_it_says_what_ran_where(html: str) -> None:
     for said in (
         "run k3x9",
         "5 passed",
-        "2 failed",
+        "3 failed",
         "1 not judged",
         "promptads@postgresql-standin",
         "stand-in, not SQL Server",
