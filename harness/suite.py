@@ -19,11 +19,13 @@ from harness.errors import ScenarioError, StoreError
 from harness.evidence.model import Evidence
 from harness.evidence.store import Store
 from harness.evidence.verdict import judge
+from harness.history import History, RunEnd
 from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
-from harness.runner.case import run_case
-from harness.runner.databases import Databases
+from harness.runner.case import play, run_case
+from harness.runner.databases import Databases, Made
 from harness.runner.secrecy import HIDDEN
+from harness.runner.stage import Stage
 from harness.scenario.cases import cases
 from harness.scenario.load import load
 from harness.scenario.model import Case
@@ -92,6 +94,7 @@ class Suite:
         self._opened = False
         self._unwritable = ""
         self._sensitive: set[str] = set()
+        self._stage: tuple[object, Stage] | None = None
 
     @property
     def owner(self) -> bool:
@@ -112,15 +115,15 @@ class Suite:
         logicals = {database.logical for case in wanted if not case.reason for database in case.databases}
         self.servers.prefetch(sorted(logicals))
 
-    def run(self, case: Case) -> Result:
-        """Run a case, judge it, keep its evidence.
+    def run(self, case: Case, lent: Made | None = None) -> Result:
+        """Run a case, judge it, keep its evidence; on the database ``lent``, if one is.
 
         Raises ServerUnavailable (skip), and any other HarnessError if the case could not be run at all.
         """
         if self._unwritable:
             raise StoreError(self._unwritable)
         began = time.perf_counter()
-        history = run_case(case, self.databases)
+        history = self._play(case, lent) if case.scenario.shared else run_case(case, self.databases)
         history = history.model_copy(update={"file": self._relative(case.scenario.file)})
         verdict = judge(history, case.expectation)
         evidence = Evidence(
@@ -131,6 +134,27 @@ class Suite:
             pictures = {"timeline.svg": timeline_svg(evidence), "waits.svg": waits_svg(evidence)}
         seconds = time.perf_counter() - began
         return Result(evidence, self._keep(evidence, pictures, seconds), seconds)
+
+    def _play(self, case: Case, lent: Made | None) -> History:
+        """Run a case of a ``shared`` scenario on the stage of the one before it, if that was of the same scenario."""
+        key = (case.scenario.file, case.databases, lent)
+        if self._stage is None or self._stage[0] != key:
+            self.leave_stage()
+            self._stage = (key, Stage(case, self.databases, lent))
+        completed = False
+        try:
+            history = play(case, self._stage[1])
+            completed = history.end is RunEnd.completed
+        finally:
+            if not completed:  # what the sessions are in now is nothing to begin with
+                self.leave_stage()
+        return history
+
+    def leave_stage(self) -> None:
+        """Put away what the cases of a ``shared`` scenario had in common. Never raises."""
+        if self._stage is not None:
+            self._stage[1].close()
+            self._stage = None
 
     def _keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float) -> Path:
         try:
@@ -169,6 +193,7 @@ class Suite:
 
     def close(self) -> None:
         """Drop what is left and disconnect. Never raises."""
+        self.leave_stage()
         self.databases.close()
 
     def finish(self, options: Mapping[str, Any] | None = None) -> Path | None:

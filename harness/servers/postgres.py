@@ -36,6 +36,7 @@ SETTINGS = {
     "log_checkpoints": "off",
     "deadlock_timeout": "1s",
     "shared_preload_libraries": "pg_stat_statements",
+    "compute_query_id": "regress",  # on, but not shown in plans: EXPLAIN prints the same text everywhere
     "track_commit_timestamp": "on",
     # transactions over two servers
     "max_prepared_transactions": "20",
