@@ -8,12 +8,12 @@ from typing import Any
 from harness.errors import ScenarioError
 from harness.scenario.model import Expectation
 from harness.scenario.problems import unknown
-from harness.scenario.reading import Reading
+from harness.scenario.reading import Reading, levels_known
 from harness.scenario.sessions import Cast
 from harness.scenario.source import Keys
 from harness.scenario.wanted import comparison
 from harness.scenario.written_expect import ANY, COUNTS, ExpectationWritten
-from harness.vocabulary import LEVELS, Phenomenon
+from harness.vocabulary import Phenomenon
 
 ByEngine = dict[str, dict[str, Expectation]]
 
@@ -24,10 +24,13 @@ def expectations(
     """Engine → level (or ``any``) → expectation. Raises ScenarioError."""
     made: ByEngine = {}
     for engine, by_level in written.items():
-        known = (ANY, *LEVELS[engine])
+        known = (ANY, *levels_known(engine))
         of_engine = made.setdefault(engine, {})
         for levels, expectation in by_level.items():
             at = (*path, engine, levels)
+            if expectation.output is not None and engine != "postgresql":
+                text = f"expect.output says nothing here: isolationtester runs on PostgreSQL, not on {engine}"
+                raise reading.error(text, *at, "output")
             resolved = _Expected(reading, cast, at).resolve(expectation)
             for level in (name.strip() for name in levels.split(",")):
                 if level not in known:
@@ -68,11 +71,12 @@ class _Expected:
             sees=self._values(written.sees, "sees", "step", self.steps),
             final=self._values(written.final, "final", "item", self.reading.written.items),
             counts=self._values(written.counts, "counts", "count", COUNTS),
+            output=None if written.output is None else tuple(written.output),
         )
 
     def _check_mode(self, written: ExpectationWritten) -> None:
         free = self.reading.written.free_running is not None
-        wrong = ("victim", "errors", "blocks", "sees") if free else ("counts",)
+        wrong = ("victim", "errors", "blocks", "sees", "output") if free else ("counts",)
         for key in wrong:
             if getattr(written, key):
                 why = "a free run's steps run many times: say it in counts" if free else "only a free run counts"

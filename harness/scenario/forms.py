@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
+from unicodedata import category
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
@@ -44,6 +45,11 @@ def many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def many_or_mapping(value: Any) -> Any:
+    """A list, where only its one text or mapping was written."""
+    return [value] if isinstance(value, str | Mapping) else value
+
+
 def different(values: list[str]) -> list[str]:
     """The list; ValueError if something stands in it twice."""
     for value in values:
@@ -58,6 +64,13 @@ def _name(value: str) -> str:
     return value
 
 
+def session_name(value: str) -> str:
+    """The name; ValueError if a session cannot be called so: its connection carries the name on the server."""
+    if not value.strip() or any(category(character) == "Cc" for character in value):
+        raise ValueError(f"{value!r} is no name for a session: it is blank or has control characters")
+    return value
+
+
 def _scalar(value: Any) -> Any:
     if not isinstance(value, bool | int | float | str):
         # pydantic collects ValueErrors only
@@ -69,6 +82,7 @@ LIST_OR_ONE = BeforeValidator(many, json_schema_input_type=str | list[str])
 
 Names = Annotated[list[str], LIST_OR_ONE, AfterValidator(different)]
 Name = Annotated[str, AfterValidator(_name)]
+SessionName = Annotated[str, AfterValidator(session_name)]
 Scalar = Annotated[bool | int | float | str, PlainValidator(_scalar, json_schema_input_type=bool | int | float | str)]
 Logical = Annotated[str, AfterValidator(one_of("database", LOGICAL)), Field(json_schema_extra={"enum": list(LOGICAL)})]
 EngineName = Annotated[str, AfterValidator(one_of("engine", ENGINES)), Field(json_schema_extra={"enum": list(ENGINES)})]

@@ -12,12 +12,11 @@ from harness.scenario.entries import schedules
 from harness.scenario.expectations import expectations
 from harness.scenario.model import FreeRunning, Scenario
 from harness.scenario.problems import error_of, unknown
-from harness.scenario.reading import Reading
+from harness.scenario.reading import Reading, levels_known
 from harness.scenario.sessions import cast
 from harness.scenario.source import Source, read
 from harness.scenario.statements import items, statements
 from harness.scenario.written import ScenarioWritten
-from harness.vocabulary import LEVELS
 
 
 def load(file: Path, parameters: Mapping[str, str] | None = None) -> Scenario:
@@ -67,6 +66,11 @@ def _scenario(reading: Reading) -> Scenario:
         sensitive=frozenset(written.sensitive),
         deadline=written.deadline,
         case_deadline=written.case_deadline,
+        shared=written.shared,
+        settings=_settings(written),
+        as_text=written.values == "text",
+        cancel_late=written.late_steps == "cancel",
+        database_name=written.database_name,
     )
 
 
@@ -108,9 +112,18 @@ def _placements(source: Source, written: ScenarioWritten) -> tuple[Mapping[str, 
 def _levels(reading: Reading) -> dict[str, tuple[str, ...]]:
     for engine, names in reading.written.levels.items():
         for number, name in enumerate(names):
-            if name not in LEVELS[engine]:
-                raise reading.error(unknown(f"level of {engine}", name, LEVELS[engine]), "levels", engine, number)
+            if name not in levels_known(engine):
+                text = unknown(f"level of {engine}", name, levels_known(engine))
+                raise reading.error(text, "levels", engine, number)
     return {engine: tuple(names) for engine, names in reading.written.levels.items()}
+
+
+def _settings(written: ScenarioWritten) -> dict[str, dict[str, str]]:
+    """The settings as texts: what a server is told, ``true`` and not ``True``."""
+    return {
+        engine: {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+        for engine, values in written.settings.items()
+    }
 
 
 def _complete(reading: Reading, scenario: Scenario) -> Scenario:

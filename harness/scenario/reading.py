@@ -11,6 +11,12 @@ from harness.scenario import expressions
 from harness.scenario.problems import unknown
 from harness.scenario.source import Source
 from harness.scenario.written import ScenarioWritten
+from harness.vocabulary import DEFAULT_LEVEL, LEVELS
+
+
+def levels_known(engine: str) -> tuple[str, ...]:
+    """The levels that a file may name for ``engine``; PostgreSQL's sessions can be left at what the server gives."""
+    return (*LEVELS[engine], DEFAULT_LEVEL) if engine == "postgresql" else LEVELS[engine]
 
 
 @dataclass(frozen=True, slots=True)

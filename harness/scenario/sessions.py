@@ -84,22 +84,33 @@ def _copies(reading: Reading, name: str, written: SessionWritten, path: Keys) ->
 def _session(reading: Reading, written: SessionWritten, copy: _Copy, path: Keys) -> Session:
     default = reading.alias(written.on, *path, "on")
     known = {*reading.parameters, *copy.names}
-    setup, steps = [], []
-    for number, step in enumerate(written.setup, 1):
-        name = step.run if isinstance(step.run, str) and step.run in VERBS else f"setup {number}"
-        at = (*path, "setup", number - 1)
-        setup.append(_step(reading, step, name, copy, default, known, at))
+    named = [
+        (step, _outer_name(step, "setup", number), (*path, "setup", number - 1))
+        for number, step in enumerate(written.setup, 1)
+    ]
+    named += [(step, name + copy.suffix, (*path, "steps", name)) for name, step in written.steps.items()]
+    named += [
+        (step, _outer_name(step, "teardown", number), (*path, "teardown", number - 1))
+        for number, step in enumerate(written.teardown, 1)
+    ]
+    made = []
+    for step, name, at in named:
+        made.append(_step(reading, step, name, copy, default, known, at))
         known |= step.reads.keys()
-    for name, step in written.steps.items():
-        steps.append(_step(reading, step, name + copy.suffix, copy, default, known, (*path, "steps", name)))
-        known |= step.reads.keys()
+    begin, end = len(written.setup), len(written.setup) + len(written.steps)
     return Session(
         name=copy.session,
-        steps=tuple(steps),
-        setup=tuple(setup),
-        databases=tuple(dict.fromkeys([default, *(step.database for step in (*setup, *steps))])),
+        steps=tuple(made[begin:end]),
+        setup=tuple(made[:begin]),
+        teardown=tuple(made[end:]),
+        databases=tuple(dict.fromkeys([default, *(step.database for step in made)])),
         deadlock_priority=_priority(reading, written, copy, path),
     )
+
+
+def _outer_name(step: StepWritten, key: str, number: int) -> str:
+    """What a step of a session's set-up or tear-down is called: its verb, or its number there."""
+    return step.run if isinstance(step.run, str) and step.run in VERBS else f"{key} {number}"
 
 
 def _step(

@@ -24,17 +24,19 @@ MOST_VALUES = 100_000
 """Aliases can unfold a small file into a huge one; more values than this are refused."""
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
+    """Knows the core types only; the dumper of :mod:`harness.scenario.spec_yaml` quotes what it would take for one."""
+
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
 
 def _resolver(tag: str, pattern: str, first: str) -> None:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), list(first))
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), list(first))
 
 
 _resolver("bool", "true|false|True|False|TRUE|FALSE", "tTfF")
 _resolver("null", "null|Null|NULL|~|", "nN~")
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"\Z"), [""])
+Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"\Z"), [""])
 _resolver("int", "[-+]?(?:0|[1-9][0-9]*)", "-+0123456789")
 _resolver("float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+", "-+.0123456789")
 
@@ -85,7 +87,7 @@ def parse(text: str, file: Path) -> Source:
     """Parse YAML text that came from ``file``. Raises ScenarioError as :func:`read` does."""
     source = Source(file)
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
     except ReaderError as error:
         raise ScenarioError(
             f"not valid YAML: the character {chr(error.character)!r} may not stand in it",
@@ -125,7 +127,7 @@ def _in_words(error: yaml.MarkedYAMLError) -> str:
 class _Builder:
     """Makes plain data of YAML's nodes and notes their places."""
 
-    def __init__(self, loader: _Loader, source: Source) -> None:
+    def __init__(self, loader: Loader, source: Source) -> None:
         self.loader = loader
         self.source = source
         self.values = 0
@@ -138,7 +140,10 @@ class _Builder:
         if self.values > MOST_VALUES or node in self.within:
             raise ScenarioError("aliases make this file endless" if node in self.within else "too many values", place)
         if isinstance(node, ScalarNode):
-            return self.loader.construct_object(node)
+            try:
+                return self.loader.construct_object(node)
+            except ValueError:  # Python's own limit for what it makes a number of
+                raise ScenarioError("this number has too many digits", place) from None
         self.within.append(node)
         made = self._mapping(node, path) if isinstance(node, MappingNode) else self._list(node, path)
         self.within.pop()

@@ -58,9 +58,12 @@ class Token:
 def tokens(text: str, file: Path) -> Iterator[Token]:
     """The tokens of a text that came from ``file``, the last one being its end.
 
-    Raises ScenarioError with its place: a character that begins nothing, a quote or a block that is not closed, an
+    Raises ScenarioError with its place: a NUL, a character that begins nothing, a quote or a block that is not closed, an
     empty name, a number beyond C's int.
     """
+    if (zero := text.find("\0")) >= 0:  # SQL cannot carry it to a server
+        before = text[:zero].split("\n")
+        raise ScenarioError("a NUL character cannot stand in it", Location(file, len(before), len(before[-1]) + 1))
     position, line, line_began = 0, 1, 0
     while position < len(text):
         place = Location(file, line, position - line_began + 1)

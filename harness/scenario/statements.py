@@ -78,6 +78,8 @@ def _wrong_form(body: Body, kind: str) -> str:
         return f"a MongoDB statement is a command document, {{find: …}}, or begin, commit, rollback, not {shown(body)}"
     if kind == "SQL" and not isinstance(body, str):
         return f"an SQL statement is a text, not {shown(body)}"
+    if kind == "Redis" and isinstance(body, str) and not body.strip():
+        return "an empty statement is SQL's: Redis has none"
     if kind == "Redis" and isinstance(body, dict):
         return "a Redis statement is a command line, a text or a list of words, not a mapping"
     return ""

@@ -27,9 +27,11 @@ from harness.scenario.forms import (
     Name,
     Names,
     Scalar,
+    SessionName,
     Written,
     different,
     many,
+    many_or_mapping,
     one_of,
 )
 from harness.scenario.problems import shown
@@ -58,17 +60,17 @@ MARKS = (
 """The marks a scenario may carry; pytest's ``-m`` selects by them. ``isolation`` is on every scenario."""
 
 
-def _steps(value: Any) -> Any:
-    return [value] if isinstance(value, str | Mapping) else value
+_Steps = Annotated[
+    list[Step], BeforeValidator(many_or_mapping, json_schema_input_type=str | StepWritten | list[str | StepWritten])
+]
 
 
 class SessionWritten(Written):
     """A session: its own connection, its steps in order."""
 
     steps: dict[str, Step] = Field(min_length=1)
-    setup: Annotated[
-        list[Step], BeforeValidator(_steps, json_schema_input_type=str | StepWritten | list[str | StepWritten])
-    ] = Field(default=[], description="run before the schedule begins, in order: usually 'begin'")
+    setup: _Steps = Field(default=[], description="run before the schedule begins, in order: usually 'begin'")
+    teardown: _Steps = Field(default=[], description="run after the schedule, in order, whatever became of it")
     on: str | None = Field(default=None, description="the alias of the database it speaks to, if there are several")
     deadlock_priority: str = Field(
         default="normal",
@@ -83,11 +85,38 @@ class SessionWritten(Written):
 # -- schedules
 
 
+class HoldWritten(Written):
+    """What holds the ending of an entry's step back, although it may be there: another session's running step."""
+
+    until: str = Field(description="the step: nothing is held back unless it is running")
+    notices: int | None = Field(
+        default=None, ge=0, description="only until its session has sent so many notices since this entry was begun"
+    )
+
+
+def _hold(value: Any) -> Any:
+    if value == "*":
+        return HoldWritten(until="")
+    if not isinstance(value, Mapping):
+        raise ValueError(f"a hold is '*', {{until: step}} or {{until: step, notices: 3}}, not {shown(value)}")  # noqa: TRY004
+    if value.get("until") == "":
+        raise ValueError("until names no step: '*' holds an ending back once")
+    return value
+
+
+Hold = Annotated[HoldWritten, BeforeValidator(_hold, json_schema_input_type=Literal["*"] | HoldWritten)]
+"""``until`` is empty for ``*``: held back once."""
+
+
 class ClaimWritten(Written):
-    """What a schedule's entry claims of its step, at every level."""
+    """What a schedule's entry claims of its step, at every level; and, in a strict one, what holds its ending back."""
 
     blocks: bool | None = None
     until: str | None = Field(default=None, description="completes only after this step has completed")
+    hold: Annotated[
+        list[Hold],
+        BeforeValidator(many_or_mapping, json_schema_input_type=Literal["*"] | HoldWritten | list[Hold]),
+    ] = Field(default=[], description="strict schedules: '*' is once, at the first look; {until: step, notices: 3}")
 
 
 def _claim(value: Any) -> Any:
@@ -141,6 +170,12 @@ class RandomWritten(Written):
     seed: int = 1
 
 
+class AllWritten(Written):
+    """Every interleaving, each one kept to the letter."""
+
+    all: Annotated[str, AfterValidator(one_of("form", ("strict",))), Field(json_schema_extra={"enum": ["strict"]})]
+
+
 def _form(value: Any) -> Any:
     if isinstance(value, str):
         return one_of("schedule", ("all", "reduced"))(value)
@@ -150,11 +185,14 @@ def _form(value: Any) -> Any:
 
 
 def _kind_of_form(value: Any) -> str:
-    return "(word)" if isinstance(value, str) else "(entries)" if isinstance(value, list) else "(random)"
+    if isinstance(value, str | list):
+        return "(word)" if isinstance(value, str) else "(entries)"
+    return "(all)" if "all" in value else "(random)"
 
 
 Schedule = Annotated[
     Annotated[Literal["all", "reduced"], Tag("(word)")]
+    | Annotated[AllWritten, Tag("(all)")]
     | Annotated[RandomWritten, Tag("(random)")]
     | Annotated[Entries, Tag("(entries)")],
     Discriminator(_kind_of_form),
@@ -167,7 +205,9 @@ class ScheduleWritten(Written):
 
     steps: Entries
     strict: bool = Field(
-        default=False, description="wait where a session is still blocked, instead of letting the other sessions go on"
+        default=False,
+        description="wait where a session is still blocked, instead of letting the other sessions go on; "
+        "steps may stand in any order, and more than once",
     )
     expect: Expect = Field(default={}, description="in place of the scenario's expectation")
 
@@ -197,6 +237,19 @@ _Statements = str | list[Any] | dict[str, Any] | None
 _Mark = Annotated[str, AfterValidator(one_of("mark", MARKS)), Field(json_schema_extra={"enum": list(MARKS)})]
 
 
+def _setting(value: str) -> str:
+    if not value.strip():
+        raise ValueError("a setting has a name")
+    return value
+
+
+_LATE = ("end", "cancel")
+_VALUES = ("typed", "text")
+_Treatment = Annotated[str, AfterValidator(one_of("treatment", _LATE)), Field(json_schema_extra={"enum": list(_LATE)})]
+_Form = Annotated[str, AfterValidator(one_of("form", _VALUES)), Field(json_schema_extra={"enum": list(_VALUES)})]
+_Setting = Annotated[str, AfterValidator(_setting)]
+
+
 class ScenarioWritten(Written):
     """A scenario file."""
 
@@ -220,12 +273,21 @@ class ScenarioWritten(Written):
     databases: dict[Name, Logical] = Field(default={}, description="where it runs: on all of these at once, by alias")
     levels: dict[EngineName, Names] = Field(default={}, description="engine: the isolation levels to run at")
     parameters: dict[Name, Scalar] = Field(default={}, description="values that --set can change")
+    settings: dict[EngineName, dict[_Setting, Scalar]] = Field(
+        default={}, description="engine: setting: the value that it has in each session"
+    )
+    values: _Form = Field(default="typed", description="text: values are kept as the server writes them")
+    shared: bool = Field(
+        default=False,
+        description="all cases share one database and each session's connection, one case after the other",
+    )
+    database_name: str = Field(default="", description="what the database must be called, because statements name it")
     setup: Annotated[Any, BeforeValidator(lambda value: value, json_schema_input_type=_Statements)] = Field(
         default=None, description="statements; by engine, by database alias, or the same for all"
     )
     teardown: Annotated[Any, BeforeValidator(lambda value: value, json_schema_input_type=_Statements)] = None
     items: dict[Name, Item] = {}
-    sessions: dict[Name, SessionWritten] = Field(min_length=1)
+    sessions: dict[SessionName, SessionWritten] = Field(min_length=1)
     schedule: Schedule | None = None
     schedules: dict[
         Annotated[str, AfterValidator(_schedule_name)],
@@ -237,7 +299,10 @@ class ScenarioWritten(Written):
         default=None, description="the step that the harness cancels when it finds a deadlock that no server can see"
     )
     sensitive: Names = Field(default=[], description="columns and captured values that are never recorded")
-    deadline: float = Field(default=15.0, gt=0, le=3600, description="seconds that a step may take")
+    deadline: float = Field(default=15.0, gt=0, le=86400, description="seconds that a step may take")
+    late_steps: _Treatment = Field(
+        default="end", description="a step past its deadline ends the case, or is cancelled and the case goes on"
+    )
     case_deadline: float = Field(default=60.0, gt=0, le=86400, description="seconds that a case may take")
 
     @field_validator("databases")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from harness.history import ErrorKind
-from harness.scenario.forms import EngineName, Names, Written, many, one_of
+from harness.scenario.forms import LIST_OR_ONE, EngineName, Names, Written, many, one_of
 from harness.scenario.problems import unknown
 from harness.vocabulary import PHENOMENON_NAMES, phenomenon
 
@@ -68,6 +68,9 @@ class ExpectationWritten(Written):
     counts: dict[
         Annotated[str, AfterValidator(one_of("count", COUNTS)), Field(json_schema_extra={"enum": list(COUNTS)})], Any
     ] = Field(default={}, description="free-running: committed, or a kind of error: how many")
+    output: Annotated[list[str], LIST_OR_ONE] | None = Field(
+        default=None, description="PostgreSQL: what isolationtester would print for the run: exactly one of these texts"
+    )
 
 
 def _by_level(value: Any) -> Any:

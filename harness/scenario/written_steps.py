@@ -23,9 +23,13 @@ def _statement(value: Any) -> Body:
     raise ValueError(f"a statement is a text, a command document or a list of words, not {shown(value)}{empty}")
 
 
-Statement = Annotated[
-    Body, PlainValidator(_statement, json_schema_input_type=str | dict[str, Any] | list[str | int | float])
+_Input = str | dict[str, Any] | list[str | int | float]
+Statement = Annotated[Body, PlainValidator(_statement, json_schema_input_type=_Input)]
+Sent = Annotated[
+    Body,
+    PlainValidator(lambda value: value if isinstance(value, str) else _statement(value), json_schema_input_type=_Input),
 ]
+"""A statement as written, an empty text, too: somebody who writes ``{run: ''}`` means to send it."""
 
 
 class PerEngine(Written):
@@ -40,7 +44,7 @@ class PerEngine(Written):
 
     @model_validator(mode="after")
     def _something_to_run(self) -> Self:
-        if not any(self.bodies().values()):
+        if all(body is None for body in self.bodies().values()):
             raise ValueError("it says nothing to run: give it a statement")
         return self
 
@@ -72,6 +76,9 @@ _Short = str | list[str] | dict[str, Any]
 class StepWritten(PerEngine):
     """One step. ``run`` serves every engine that has no text of its own; an engine whose text is null skips the step."""
 
+    run: Sent | None = Field(
+        default=None, description="a statement, or begin, commit, rollback; an empty one is sent as it is"
+    )
     reads: Annotated[dict[Name, str], BeforeValidator(_columns, json_schema_input_type=_Short)] = Field(
         default={},
         description="items that the step reads: item: column (the first column if empty); "
@@ -84,7 +91,8 @@ class StepWritten(PerEngine):
 
 
 def _step(value: Any) -> Any:
-    return {} if value is None else {"run": value} if isinstance(value, str | list) else value
+    """The long form. An empty text stands for an empty statement only there: here, something was forgotten."""
+    return {} if value is None else {"run": _statement(value)} if isinstance(value, str | list) else value
 
 
 Step = Annotated[StepWritten, BeforeValidator(_step, json_schema_input_type=str | list[str] | StepWritten)]
