@@ -238,8 +238,12 @@ class Admin(Protocol):
 class Naming(Protocol):
     """An Admin that can also make a database whose name is given, because statements name it."""
 
-    def create_named(self, name: str) -> None:
-        """Make it; waits while another process has it. Raises EngineError if it is there and not of the harness."""
+    def create_named(self, name: str, *, replace: bool = False) -> None:
+        """Make it; waits while another process has it.
+
+        If one is there that the harness has not made, it is borrowed while nothing is in it, else EngineError is raised;
+        with ``replace``, on a server that is ours, it is made anew.
+        """
         ...
 
 

@@ -189,6 +189,7 @@ class PostgreSQLAdmin:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._named: set[str] = set()  # databases whose names were given to us; we hold the lock of each
+        self._borrowed: set[str] = set()  # of these, those that were there before and stay
         self.capabilities = _capabilities(connection)
 
     def create(self, name: str, levels: Sequence[str]) -> None:
@@ -199,7 +200,7 @@ class PostgreSQLAdmin:
         except psycopg.Error as error:
             raise EngineError(f"cannot create database {name}: {error_record(error).message}") from None
 
-    def create_named(self, name: str) -> None:
+    def create_named(self, name: str, *, replace: bool = False) -> None:
         """Make a database called ``name``, marked as ours by its comment; an advisory lock keeps others away meanwhile.
 
         One that carries the mark and whose maker holds no lock any more was left behind, and is made anew.
@@ -210,12 +211,9 @@ class PostgreSQLAdmin:
             row = self._connection.execute(
                 "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", (name,)
             ).fetchone()
-            if row is not None and row[0] != _MARK:
-                self._release(name)
-                raise EngineError(
-                    f"there is a database {name} on this server that the harness has not made: "
-                    "statements name it, so rename yours, or take another server"
-                )
+            if row is not None and row[0] != _MARK and not replace:
+                self._borrow(name)
+                return
             if row is not None:
                 self._connection.execute(f"DROP DATABASE {quote(name)} WITH (FORCE)".encode())
             self.create(name, ())
@@ -223,6 +221,19 @@ class PostgreSQLAdmin:
         except psycopg.Error as error:
             self._release(name)
             raise EngineError(f"cannot create database {name}: {error_record(error).message}") from None
+
+    def _borrow(self, name: str) -> None:
+        """Use a database that somebody else has made (pg_isolation_regress leaves its own), if nothing is in it."""
+        info = self._connection.info
+        with psycopg.connect(dbname=name, host=info.host, port=info.port, user=info.user, password=info.password) as link:
+            (count,) = link.execute("SELECT count(*) FROM pg_class WHERE oid >= 16384").fetchone() or (0,)
+        if count:
+            self._release(name)
+            raise EngineError(
+                f"there is a database {name} on this server that the harness has not made, and it is not empty: "
+                "statements name it, so rename yours, or take another server"
+            )
+        self._borrowed.add(name)
 
     def _release(self, name: str) -> None:
         if name in self._named:
@@ -233,6 +244,10 @@ class PostgreSQLAdmin:
     def drop(self, name: str) -> None:
         """Drop it and disconnect whoever is in it."""
         quoted = quote(name)
+        if name in self._borrowed:
+            self._borrowed.remove(name)
+            self._release(name)
+            return
         try:
             self._connection.execute(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)".encode())
         except psycopg.Error as error:

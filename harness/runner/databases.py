@@ -68,7 +68,7 @@ class Databases:
         if name:
             if not isinstance(admin, Naming):
                 raise EngineError(f"{target.logical}: on {target.engine} a database cannot be given the name {name!r}")
-            admin.create_named(name)
+            admin.create_named(name, replace=target.origin != "external")
         else:
             name = f"{self._prefix}{next(self._numbers)}"
             admin.create(name, levels)
