@@ -41,7 +41,9 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word of the file. ``text`` is a name without its quotes, a block's SQL without its braces and outer blanks."""
+    """A word of the file. ``text`` is a name without its quotes, a block's SQL without its braces and outer blanks,
+    a number without leading zeros.
+    """
 
     kind: str
     text: str
@@ -93,9 +95,10 @@ def _token(match: re.Match[str], place: Location) -> Token | None:
     if match["block"] is not None:
         return Token(BLOCK, text[1:-1].strip(BLANKS), place)
     if match["number"] is not None:
-        if len(text.lstrip("0")) > len(str(MOST)) or int(text) > MOST:
+        digits = text.lstrip("0") or "0"
+        if len(digits) > len(str(MOST)) or int(digits) > MOST:
             raise ScenarioError(f"the number is too large (at most {MOST:,})", place)
-        return Token(NUMBER, text, place)
+        return Token(NUMBER, digits, place)
     return Token(text, text, place)
 
 

@@ -31,6 +31,8 @@ _DAY = 86400.0
 _LITERAL = re.compile(r"[\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]*")
 """What a literal block can hold: everything that YAML calls printable, without the breaks that it would change."""
 
+_OTHER_BREAKS = re.compile(r"[\x85\u2028\u2029]")
+
 
 def to_yaml(scenario: Scenario) -> str:
     """The YAML file that says what ``scenario`` does: its ``load`` is equal, but for the file and the steps' places.
@@ -229,6 +231,9 @@ class _Dumper(yaml.SafeDumper):
         analysis = super().analyze_scalar(scalar)
         if scalar.strip(" \t\n") and _LITERAL.fullmatch(scalar):
             analysis.allow_block = True
+        if _OTHER_BREAKS.search(scalar):  # read back, they would be newlines, or blanks: only escapes keep them
+            analysis.allow_flow_plain = analysis.allow_block_plain = False
+            analysis.allow_single_quoted = analysis.allow_block = False
         return analysis
 
 
