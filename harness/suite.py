@@ -27,7 +27,7 @@ from harness.runner.databases import Databases, Made
 from harness.runner.secrecy import HIDDEN
 from harness.runner.stage import Stage
 from harness.scenario.cases import cases
-from harness.scenario.load import load
+from harness.scenario.files import read_scenario
 from harness.scenario.model import Case
 from harness.servers import Servers, open_servers, resolve_mode
 
@@ -106,7 +106,7 @@ class Suite:
 
         Raises ScenarioError.
         """
-        scenario = load(file, self.settings.parameters | dict(parameters or {}))
+        scenario = read_scenario(file, self.settings.parameters | dict(parameters or {}))
         self._sensitive |= scenario.sensitive
         yield from cases(scenario, self.servers.describe)
 
