@@ -1,19 +1,19 @@
-"""The command line: ``harness run | show | report | check | up | down | status | schema``."""
+"""The command line: ``harness run | spec | show | report | check | up | down | status | schema``."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
+from harness.spec_cli import app as spec_app
+from harness.terminal import console as make_console
+from harness.terminal import progress, say, short, tell
 
 app = typer.Typer(
     name="harness",
@@ -22,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(spec_app, name="spec")
 
 RESULTS = Path("results")
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="the folder where evidence is kept")]
@@ -45,33 +46,6 @@ def main() -> None:
     sys.exit(code)
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Whoever reads has seen enough; that is no failure."""
-        raise BrokenPipeError
-
-
-def _console() -> Console:
-    # A pipe gets plain text of a width that lines do not wrap at by surprise.
-    return Console() if sys.stdout.isatty() else _Console(width=110, force_terminal=False, no_color=True)
-
-
-def _say(console: Console, line: str) -> None:
-    """One line, however wide the console is."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _progress(text: str) -> Iterator[Callable[[str], None]]:
-    """A line that turns while something takes its time; silent in a pipe."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda line: None
-        return
-    with console.status(text) as status:
-        yield status.update
-
-
 @app.command()
 def run(
     files: Annotated[list[Path], typer.Argument(help="scenario files, or folders of them")],
@@ -86,35 +60,36 @@ def run(
     """Run scenarios and show what happened. Exit code 1 if a verdict is not as expected."""
     from harness.evidence.model import Status
     from harness.report.text import case_renderable
+    from harness.scenario.files import scenario_files
     from harness.suite import Settings, Suite, parameters_of
 
-    console = _console()
+    console = make_console()
     suite = Suite(
         Settings(root=Path.cwd(), results=results.resolve(), mode=servers, parameters=parameters_of(set_ or []))
     )
     failed = ran = 0
     try:
-        every = [case for file in _scenario_files(files) for case in suite.cases(file)]
+        every = [case for file in scenario_files(files) for case in suite.cases(file)]
         chosen = [case for case in every if match in case.id]
         if every and not chosen:
             raise ScenarioError(f"no case has {match!r} in its id; the first one is {every[0].id}")
-        with _progress("starting servers"):
+        with progress("starting servers"):
             suite.prefetch(chosen)
         for case in chosen:
             if case.reason:
-                _say(console, f"- {case.id}: skipped: {case.reason}")
+                say(console, f"- {case.id}: skipped: {case.reason}")
                 continue
             try:
-                with _progress(case.id):
+                with progress(case.id):
                     result = suite.run(case)
             except ServerUnavailable as error:
-                _say(console, f"- {case.id}: skipped: {error}")
+                say(console, f"- {case.id}: skipped: {error}")
                 continue
             except StoreError:
                 raise
             except HarnessError as error:  # this case cannot be run; the others may
                 failed += 1
-                _say(console, f"✗ {case.id}: {error}")
+                say(console, f"✗ {case.id}: {error}")
                 continue
             ran += 1
             verdict = result.evidence.verdict
@@ -123,41 +98,29 @@ def run(
                 console.print(case_renderable(result.evidence))
                 console.print()
             mark = "✓" if verdict.status is Status.passed else "✗"
-            _say(console, f"{mark} {case.id}: {verdict.summary}")
+            say(console, f"{mark} {case.id}: {verdict.summary}")
     finally:
         page = suite.finish()
     for line in suite.databases.swept:
-        _say(console, f"dropped what a run that died had left: {line}")
+        say(console, f"dropped what a run that died had left: {line}")
     if page is not None:
-        _say(console, f"evidence and pictures: {_short(page.parent)}   report: {_short(page)}")
+        say(console, f"evidence and pictures: {short(page.parent)}   report: {short(page)}")
     if not ran and not failed:
-        _say(console, "no case was run")
+        say(console, "no case was run")
     raise typer.Exit(1 if failed else 0)
-
-
-def _scenario_files(given: list[Path]) -> Iterator[Path]:
-    for path in given:
-        if path.is_dir():
-            yield from sorted(path.rglob("*.yaml"))
-        elif path.exists():
-            yield path
-        else:
-            raise ScenarioError(f"{path}: there is no such file or folder")
-
-
-def _short(path: Path) -> str:
-    return os.path.relpath(path)
 
 
 @app.command()
 def check(files: Annotated[list[Path], typer.Argument(help="scenario files, or folders of them")]) -> None:
     """Check scenario files without running them."""
-    from harness.scenario.load import load
+    from harness.scenario.files import SPEC, read_scenario, scenario_files
 
     wrong = 0
-    for file in _scenario_files(files):
+    for file in scenario_files(files):
         try:
-            scenario = load(file)
+            scenario = read_scenario(file)
+            for step in scenario.unused_steps if file.suffix == SPEC else ():
+                tell(f"warning: {file}: step {step!r} is used in no permutation", error=True)
             print(f"{file}: {scenario.title}")
         except ScenarioError as error:
             wrong += 1
@@ -175,7 +138,7 @@ def show(
     from harness.evidence.store import find_run, read_run
     from harness.report.text import case_renderable, run_renderable
 
-    console = _console()
+    console = make_console()
     run, evidences = read_run(find_run(results, run_))
     matching = [one for one in evidences if case and case in one.history.case]
     if case and not matching:
@@ -213,7 +176,7 @@ def up(
     from harness.vocabulary import LOGICAL
 
     mode = resolve_mode(servers, os.environ)
-    with _progress("starting servers") as say:
+    with progress("starting servers") as say:
         kept = start(Path.cwd(), logicals=databases or LOGICAL, mode=mode, progress=say)
     _print_kept(kept, with_urls=True)
     raise typer.Exit(0 if all(entry.target for entry in kept) else 3)
@@ -224,7 +187,7 @@ def down() -> None:
     """Stop the servers that 'harness up' keeps, and remove their data."""
     from harness.servers.kept import down as stop
 
-    with _progress("stopping servers") as say:
+    with progress("stopping servers") as say:
         stopped = stop(Path.cwd(), progress=say)
     print("\n".join(f"{name}: stopped" for name in stopped) or "nothing was up")
 
