@@ -137,7 +137,7 @@ class Event(Record):
     ended: TransactionEnd | None = None
     text: str = ""
     seconds: float | None = None  # an ending: since its start event; overdue: since it was last waited for
-    waits_for: list[str] = []  # blocked: the sessions that hold it up
+    waits_for: list[str] = Field(default_factory=list)  # blocked: the sessions that hold it up
     phase: Phase = Phase.schedule
     after_results: int = 0  # a notice: how many results of its step had come before it
 
@@ -248,12 +248,12 @@ class History(Record):
     final: dict[str, Any] = Field(default_factory=dict)
     predicates: list[str] = Field(default_factory=list)
     events: list[Event] = Field(default_factory=list)
-    control: list[Event] = []  # the case's own set-up and tear-down, where they gave rows or failed; session is empty
+    control: list[Event] = Field(default_factory=list)  # the case's own set-up, tear-down: what gave rows or failed
     pictures: list[WaitPicture] = Field(default_factory=list)
     reports: list[DeadlockReport] = Field(default_factory=list)
     end: RunEnd = RunEnd.completed
     end_text: str = ""
     last: int = 0  # not completed: seq of the last event before that end; what follows only puts things away
     seconds: float = 0.0
-    transactions: dict[str, int] = {}  # free-running: committed, refused by kind
-    notes: list[str] = []  # what went wrong beside the run: a tear-down that failed, an item that cannot be read
+    transactions: dict[str, int] = Field(default_factory=dict)  # free-running: committed, refused by kind
+    notes: list[str] = Field(default_factory=list)  # beside the run: a tear-down that failed, an item not to be read

@@ -66,6 +66,15 @@ class SpecResult:
         """Whether the whole output is one of those expected."""
         return not self.problem
 
+    def add(self, made: Result) -> None:
+        """Take in the next permutation."""
+        evidence = made.evidence
+        passed = evidence.verdict.status is Status.passed
+        known = self.specification.cases[len(self.permutations)].expectation.output or ()
+        self.output += known[0] if passed and len(known) == 1 else transcript(evidence.history)
+        difference = "" if passed else "\n".join(evidence.verdict.mismatches)
+        self.permutations.append(Permutation(self.specification.cases[len(self.permutations)], made, difference))
+
     @property
     def differing(self) -> list[Permutation]:
         """The permutations that printed something else."""
@@ -108,13 +117,10 @@ class Specs:
         result.output = head(len(scenario.sessions), scenario.unused_steps)
         try:
             for case in specification.cases:
-                made = self._suite.run(case, lent)
-                verdict = made.evidence.verdict
-                difference = "" if verdict.status is Status.passed else "\n".join(verdict.mismatches)
-                result.permutations.append(Permutation(case, made, difference))
-                result.output += transcript(made.evidence.history)
-                if made.evidence.history.end is not RunEnd.completed:
+                end = self._suite.run_and_tell(case, result.add, lent)
+                if end is not RunEnd.completed:
                     break  # isolationtester ends here, too
+            self._suite.meanwhile.finish()
         finally:
             self._suite.leave_stage()
         result.problem = _problem(result)

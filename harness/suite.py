@@ -7,7 +7,7 @@ import platform
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -16,14 +16,15 @@ from typing import Any
 
 from harness import __version__
 from harness.errors import ScenarioError, StoreError
-from harness.evidence.model import Evidence
+from harness.evidence.model import Evidence, Status
 from harness.evidence.store import Store
 from harness.evidence.verdict import judge
-from harness.history import History, RunEnd
+from harness.history import EventKind, RunEnd
 from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
-from harness.runner.case import play, run_case
+from harness.runner.case import Play
 from harness.runner.databases import Databases, Made
+from harness.runner.meanwhile import Meanwhile
 from harness.runner.secrecy import HIDDEN
 from harness.runner.stage import Stage
 from harness.scenario.cases import cases
@@ -93,7 +94,9 @@ class Suite:
         self._began = time.time()
         self._opened = False
         self._unwritable = ""
+        self.meanwhile = Meanwhile()
         self._sensitive: set[str] = set()
+        self._paths: dict[Path, str] = {}
         self._stage: tuple[object, Stage] | None = None
 
     @property
@@ -115,40 +118,48 @@ class Suite:
         logicals = {database.logical for case in wanted if not case.reason for database in case.databases}
         self.servers.prefetch(sorted(logicals))
 
-    def run(self, case: Case, lent: Made | None = None) -> Result:
-        """Run a case, judge it, keep its evidence; on the database ``lent``, if one is.
+    def run(self, case: Case) -> Result:
+        """Run a case, judge it, keep its evidence.
 
         Raises ServerUnavailable (skip), and any other HarnessError if the case could not be run at all.
+        """
+        results: list[Result] = []
+        self.run_and_tell(case, results.append)
+        self.meanwhile.finish()
+        return results[0]
+
+    def run_and_tell(self, case: Case, then: Callable[[Result], None], lent: Made | None = None) -> RunEnd:
+        """Run a case, on the database ``lent``, if one is; judge and keep it while the next one waits for its server.
+
+        ``then`` gets the result, at the latest when ``meanwhile.finish()`` is called. Gives how the run ended. Raises as
+        :meth:`run`, also for the case before.
         """
         if self._unwritable:
             raise StoreError(self._unwritable)
         began = time.perf_counter()
-        history = self._play(case, lent) if case.scenario.shared else run_case(case, self.databases)
-        history = history.model_copy(update={"file": self._relative(case.scenario.file)})
-        verdict = judge(history, case.expectation)
-        evidence = Evidence(
-            run=self.settings.run_id, history=history, expectation=case.expectation.as_record(), verdict=verdict
-        )
-        pictures = {}
-        if len(history.events) <= MOST_PICTURED:
-            pictures = {"timeline.svg": timeline_svg(evidence), "waits.svg": waits_svg(evidence)}
-        seconds = time.perf_counter() - began
-        return Result(evidence, self._keep(evidence, pictures, seconds), seconds)
+        if case.scenario.shared:
+            play = self._on_stage(case, lent)
+        else:
+            with Stage(case, self.databases, meanwhile=self.meanwhile) as stage:
+                play = Play(case, stage).run()
+        telling = _Telling(self, play, time.perf_counter() - began, then)
+        self.meanwhile.later(telling.judge, telling.keep)
+        return play.end[0]
 
-    def _play(self, case: Case, lent: Made | None) -> History:
+    def _on_stage(self, case: Case, lent: Made | None) -> Play:
         """Run a case of a ``shared`` scenario on the stage of the one before it, if that was of the same scenario."""
         key = (case.scenario.file, case.databases, lent)
         if self._stage is None or self._stage[0] != key:
             self.leave_stage()
-            self._stage = (key, Stage(case, self.databases, lent))
+            self._stage = (key, Stage(case, self.databases, lent, self.meanwhile))
         completed = False
         try:
-            history = play(case, self._stage[1])
-            completed = history.end is RunEnd.completed
+            play = Play(case, self._stage[1]).run()
+            completed = play.end[0] is RunEnd.completed
         finally:
             if not completed:  # what the sessions are in now is nothing to begin with
                 self.leave_stage()
-        return history
+        return play
 
     def leave_stage(self) -> None:
         """Put away what the cases of a ``shared`` scenario had in common. Never raises."""
@@ -156,7 +167,8 @@ class Suite:
             self._stage[1].close()
             self._stage = None
 
-    def _keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float) -> Path:
+    def keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float) -> Path:
+        """Write a case's evidence and pictures down; gives the path of the evidence. Raises StoreError."""
         try:
             if not self._opened:  # not before: a run that kept nothing leaves nothing behind
                 self.store.open()
@@ -166,10 +178,12 @@ class Suite:
             self._unwritable = str(error)  # no case after this one needs to be run only to say it again
             raise
 
-    def _relative(self, file: Path) -> str:
-        root = self.settings.root.resolve()
-        path = file.resolve()
-        return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    def relative(self, file: Path) -> str:
+        """A path as the evidence tells it: from the run's root, if it lies below."""
+        if file not in self._paths:
+            root, path = self.settings.root.resolve(), file.resolve()
+            self._paths[file] = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+        return self._paths[file]
 
     def tell(self) -> dict[str, list[str]]:
         """What the owner has to know of a worker's part of the run; see :meth:`hear`."""
@@ -223,6 +237,46 @@ class Suite:
         )
         run, evidences = read_run(self.store.folder)
         return self.store.write("report.html", report_html(run, evidences))
+
+
+class _Telling:
+    """What is to be done with a case that has been run, in small works."""
+
+    def __init__(self, suite: Suite, play: Play, seconds: float, then: Callable[[Result], None]) -> None:
+        self._suite = suite
+        self._play = play
+        self._seconds = seconds
+        self._then = then
+
+    def judge(self) -> None:
+        began = time.perf_counter()
+        case = self._play.case
+        history = self._play.history().model_copy(update={"file": self._suite.relative(case.scenario.file)})
+        self._evidence = Evidence(
+            run=self._suite.settings.run_id,
+            history=history,
+            expectation=case.expectation.as_record(),
+            verdict=judge(history, case.expectation),
+        )
+        self._seconds += time.perf_counter() - began
+
+    def keep(self) -> None:
+        began = time.perf_counter()
+        evidence, pictures = self._evidence, {}
+        if _pictured(evidence, shared=self._play.scenario.shared):
+            pictures = {"timeline.svg": timeline_svg(evidence), "waits.svg": waits_svg(evidence)}
+        self._seconds += time.perf_counter() - began
+        path = self._suite.keep(evidence, pictures, self._seconds)
+        self._then(Result(evidence, path, self._seconds))
+
+
+def _pictured(evidence: Evidence, *, shared: bool) -> bool:
+    """Whether pictures are drawn at once. Those of a specification, of hundreds of cases, where somebody waited."""
+    events = evidence.history.events
+    if len(events) > MOST_PICTURED:
+        return False
+    waited = any(event.kind is EventKind.blocked for event in events)
+    return waited or not shared or evidence.verdict.status is not Status.passed
 
 
 def versions() -> dict[str, str]:

@@ -6,11 +6,12 @@ evidence. Nothing here knows of scenarios or pytest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from harness.history import DeadlockReport, ErrorRecord, ResultSet, TransactionEnd
 
@@ -73,20 +74,44 @@ class Notification:
     pid: str
 
 
-@dataclass(slots=True)
 class Outcome:
     """What a step gave. ``error`` is None if it went well.
 
     ``may_release`` is False only if the engine is sure that the step let nobody go, so that the coordinator need
-    not ask the server about the waiting sessions.
+    not ask the server about the waiting sessions. ``later`` makes the results when they are first looked at: on the way
+    from one step to the next nobody does.
     """
 
-    results: list[ResultSet] = field(default_factory=list)
-    error: ErrorRecord | None = None
-    in_transaction: bool = False
-    ended: TransactionEnd | None = None
-    may_release: bool = True
-    notices: list[Notice] = field(default_factory=list)
+    __slots__ = ("_later", "_results", "ended", "error", "in_transaction", "may_release", "notices")
+
+    def __init__(
+        self,
+        results: list[ResultSet] | None = None,
+        error: ErrorRecord | None = None,
+        *,
+        in_transaction: bool = False,
+        ended: TransactionEnd | None = None,
+        may_release: bool = True,
+        later: Callable[[], list[ResultSet]] | None = None,
+    ) -> None:
+        self._results = results if results is not None else []
+        self._later = later
+        self.error = error
+        self.in_transaction = in_transaction
+        self.ended = ended
+        self.may_release = may_release
+        self.notices: list[Notice] = []
+
+    @property
+    def results(self) -> list[ResultSet]:
+        """The results of its statements, in order."""
+        if self._later is not None:
+            self._results, self._later = self._later(), None
+        return self._results
+
+    @results.setter
+    def results(self, value: list[ResultSet]) -> None:
+        self._results, self._later = value, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +207,20 @@ class Pollable(Protocol):
     def take_notifications(self) -> list[Notification]:
         """What other sessions have sent to this one and nobody has taken yet; never waits."""
         ...
+
+
+class PollableSession(Session, Pollable, Protocol):
+    """A session that is both."""
+
+
+def pollable(session: Session) -> TypeGuard[PollableSession]:
+    """Whether the session's steps can be begun and asked for by its socket."""
+    return _is_pollable(type(session))
+
+
+@lru_cache
+def _is_pollable(kind: type) -> bool:
+    return issubclass(kind, Pollable)  # slow, and asked for each statement
 
 
 class Observer(Protocol):

@@ -6,6 +6,7 @@ import contextlib
 import re
 import select
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -29,9 +30,10 @@ _DEADLOCK_TIMEOUT = {"low": "100ms", "normal": "", "high": "60s"}
 # Commands that let nobody go who was already waiting: the locks that end with them were taken by themselves, and
 # the step itself never waited (the coordinator sees to that), so nobody can have queued behind those. What is not seen
 # is an advisory unlock inside a function that a write calls: then whoever it lets go is heard of one step later.
-_KEEPS_LOCKS = frozenset(
-    {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "BEGIN", "SET", "SHOW", "SAVEPOINT", "RELEASE", "FETCH", "LOCK"}
-)
+_KEEPS_LOCKS = frozenset(b"SELECT INSERT UPDATE DELETE MERGE BEGIN SET SHOW SAVEPOINT RELEASE FETCH LOCK".split())
+_FAILED = frozenset({ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE})
+_NO_RESULT = _FAILED | {ExecStatus.EMPTY_QUERY}
+_IN_TRANSACTION = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 _WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _MIGHT_UNLOCK = re.compile(r"unlock|pg_(cancel|terminate)_backend", re.IGNORECASE)
 
@@ -121,7 +123,7 @@ class PostgreSQLSession:
         self.notes: list[str] = []
         self._as_text = options.as_text
         self._notices: list[Notice] = []
-        self._sent: tuple[str, TransactionStatus] = ("", TransactionStatus.IDLE)
+        self._sent: tuple[str, int] = ("", TransactionStatus.IDLE)
         self._results: list[PGresult] = []
         self._failed: psycopg.Error | None = None
         self._dying = False
@@ -181,7 +183,7 @@ class PostgreSQLSession:
     def send(self, statement: Statement) -> None:
         """Begin a step. What goes wrong comes out of :meth:`receive`."""
         text = statement.body.value.upper() if isinstance(statement.body, Verb) else str(statement.body)
-        self._sent = (text, TransactionStatus(self._pgconn.transaction_status))
+        self._sent = (text, self._pgconn.transaction_status)
         self._results = []
         self._failed = None
         self._dying = False
@@ -233,16 +235,15 @@ class PostgreSQLSession:
 
     def _outcome(self) -> Outcome:
         text, before = self._sent
-        outcome = Outcome()
-        errors: list[PGresult] = []
-        values = None if self._as_text else Transformer(self._connection)
-        for result in self._results:
-            if result.status in (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE):
-                errors.append(result)
-            elif result.status != ExecStatus.EMPTY_QUERY:
-                outcome.results.append(_result_set(result, values))
-        if errors or self._failed is not None:
-            outcome.error = self._error(errors)
+        failures = [result for result in self._results if result.status in _FAILED]
+        good = [result for result in self._results if result.status not in _NO_RESULT]
+        if self._as_text:
+            outcome = Outcome(later=lambda: [_result_set(result, None) for result in good])
+        else:
+            values = Transformer(self._connection)
+            outcome = Outcome([_result_set(result, values) for result in good])
+        if failures or self._failed is not None:
+            outcome.error = self._error(failures)
             if self._failed is not None and outcome.error.kind is not ErrorKind.connection:
                 # Not the server's word: libpq's or ours, and whatever the server still sends must not be read as an answer.
                 outcome.error = outcome.error.model_copy(update={"code": "harness"})
@@ -250,10 +251,11 @@ class PostgreSQLSession:
                     self._pgconn.finish()
         if self._notices:
             outcome.notices, self._notices = self._notices, []
-        after = TransactionStatus(self._pgconn.transaction_status)
-        outcome.in_transaction = after in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
-        outcome.ended = _ended(before, after, outcome)
-        outcome.may_release = _may_release(before, after, text, outcome.results)
+        after = self._pgconn.transaction_status
+        tags = [result.command_status or b"" for result in good]
+        outcome.in_transaction = after in _IN_TRANSACTION
+        outcome.ended = _ended(before, after, outcome.error, tags)
+        outcome.may_release = _may_release(before, after, text, tags)
         return outcome
 
     def _error(self, results: Sequence[PGresult]) -> ErrorRecord:
@@ -287,7 +289,7 @@ def _result_set(result: PGresult, values: abc.Transformer | None) -> ResultSet:
     status = (result.command_status or b"").decode()
     affected = result.command_tuples if status.startswith(_WRITES) else None
     if not result.nfields:
-        return ResultSet(status=status, affected=affected)
+        return _done(status, affected)
     columns = [(result.fname(index) or b"").decode() for index in range(result.nfields)]
     try:
         if values is None:
@@ -301,27 +303,32 @@ def _result_set(result: PGresult, values: abc.Transformer | None) -> ResultSet:
     return ResultSet.model_construct(columns=columns, rows=rows, status=status, affected=affected)
 
 
+@lru_cache
+def _done(status: str, affected: int | None) -> ResultSet:
+    return ResultSet(status=status, affected=affected)
+
+
 def _texts(result: PGresult) -> list[list[Any]]:
     columns = range(result.nfields)
     cells = [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)]
     return [[None if cell is None else cell.decode() for cell in row] for row in cells]
 
 
-def _ended(before: TransactionStatus, after: TransactionStatus, outcome: Outcome) -> TransactionEnd | None:
+def _ended(before: int, after: int, error: ErrorRecord | None, tags: Sequence[bytes]) -> TransactionEnd | None:
     if after != TransactionStatus.IDLE:
         return TransactionEnd.aborted if after == TransactionStatus.UNKNOWN else None
-    last = outcome.results[-1].status if outcome.results else ""
-    if outcome.error or last == "ROLLBACK":
+    last = tags[-1] if tags else b""
+    if error or last == b"ROLLBACK":
         return TransactionEnd.aborted
     if before != TransactionStatus.IDLE or last:
         return TransactionEnd.committed
     return None
 
 
-def _may_release(before: TransactionStatus, after: TransactionStatus, text: str, results: Sequence[ResultSet]) -> bool:
+def _may_release(before: int, after: int, text: str, tags: Sequence[bytes]) -> bool:
     if before != after and (before, after) != (TransactionStatus.IDLE, TransactionStatus.INTRANS):
         return True
-    tags = {result.status.split(" ", 1)[0] for result in results}
-    if not tags <= _KEEPS_LOCKS or _MIGHT_UNLOCK.search(text):
+    words = {tag.split(b" ", 1)[0] for tag in tags}
+    if not words <= _KEEPS_LOCKS or _MIGHT_UNLOCK.search(text):
         return True
-    return "SELECT" in tags and "(" in text  # a function may do anything
+    return b"SELECT" in words and "(" in text  # a function may do anything

@@ -225,7 +225,9 @@ class PostgreSQLAdmin:
     def _borrow(self, name: str) -> None:
         """Use a database that somebody else has made (pg_isolation_regress leaves its own), if nothing is in it."""
         info = self._connection.info
-        with psycopg.connect(dbname=name, host=info.host, port=info.port, user=info.user, password=info.password) as link:
+        with psycopg.connect(
+            dbname=name, host=info.host, port=info.port, user=info.user, password=info.password
+        ) as link:
             (count,) = link.execute("SELECT count(*) FROM pg_class WHERE oid >= 16384").fetchone() or (0,)
         if count:
             self._release(name)

@@ -52,6 +52,8 @@ def reads(history: History) -> list[str]:
 
 def find_and_explain(history: History) -> tuple[list[Anomaly], list[str]]:
     """Both, from one reading of the history."""
+    if not any(event.operations for event in history.events):
+        return [], []  # nothing was read or written of what was declared
     made = _read(history)
     return _find(made, by_session=history.mode == "free-running"), explained(made)
 

@@ -54,8 +54,8 @@ class Deadlock(Record):
     victim_step: str = ""
     code: str = ""
     picture: int | None = Field(default=None, description="seq of the wait picture that shows it")
-    story: list[str] = Field(default=[], description="what happened after the victim was chosen: the cascade")
-    reports: list[DeadlockReport] = []
+    story: list[str] = Field(default_factory=list, description="what happened after the victim was chosen: the cascade")
+    reports: list[DeadlockReport] = Field(default_factory=list)
 
 
 def phenomena(anomalies: Sequence[Anomaly], deadlocks: Sequence[Deadlock]) -> list[Phenomenon]:
@@ -82,12 +82,12 @@ class Verdict(Record):
 
     status: Status
     summary: str
-    expected: list[str] = []
-    mismatches: list[str] = []
-    anomalies: list[Anomaly] = []
-    deadlocks: list[Deadlock] = []
-    reads: list[str] = Field(default=[], description="for every read of an item, whose version it saw")
-    notes: list[str] = []
+    expected: list[str] = Field(default_factory=list)
+    mismatches: list[str] = Field(default_factory=list)
+    anomalies: list[Anomaly] = Field(default_factory=list)
+    deadlocks: list[Deadlock] = Field(default_factory=list)
+    reads: list[str] = Field(default_factory=list, description="for every read of an item, whose version it saw")
+    notes: list[str] = Field(default_factory=list)
 
     @property
     def phenomena(self) -> list[Phenomenon]:
@@ -101,5 +101,5 @@ class Evidence(Record):
     version: int = 1
     run: str = ""
     history: History
-    expectation: dict[str, object] = {}
+    expectation: dict[str, object] = Field(default_factory=dict)
     verdict: Verdict

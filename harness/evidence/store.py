@@ -2,12 +2,12 @@
 
     results/<run>/run.json                  versions, hosts, options, every case with its verdict
     results/<run>/<case>/evidence.json      one Evidence (evidence.schema.json describes it)
-    results/<run>/<case>/case.json          its entry in run.json
+    results/<run>/.cases-<pid>.jsonl        while the run lasts: each case's entry in run.json
     results/<run>/<case>/deadlock/…         the engine's own reports
     results/latest -> <run>
 
 Several processes write into one run (pytest-xdist). Each evidence has a folder that no other one has, even if the same
-case is run twice; the owner of the run gathers their entries into ``run.json`` at the end.
+case is run twice; the owner of the run gathers the entries of all into ``run.json`` at the end.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ import shutil
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pydantic import ValidationError
 
 from harness.errors import StoreError
 from harness.evidence.model import Evidence
+
+_LINES = ".cases-"
 
 LONGEST_NAME = 120
 """Of a case's folder: some file systems take no more than 143 bytes, and a name may be numbered."""
@@ -48,6 +50,7 @@ class Store:
         self.root = root
         self.run = run
         self.folder = root / run
+        self._lines: TextIO | None = None
 
     def open(self) -> None:
         """Make the folder and point ``latest`` to it."""
@@ -69,8 +72,8 @@ class Store:
         """
         with _told(self.folder):
             folder = self._new_folder(folder_name(evidence.history.case))
+            path = folder / "evidence.json"
             try:
-                path = folder / "evidence.json"
                 _write(path, evidence.model_dump_json(indent=1, exclude_defaults=True))
                 for name, text in pictures.items():
                     _write(folder / name, text)
@@ -78,7 +81,7 @@ class Store:
                     (folder / "deadlock").mkdir(exist_ok=True)
                     suffix = "xml" if report.text.lstrip().startswith("<") else "log"
                     _write(folder / "deadlock" / f"{report.database}-{number}.{suffix}", report.text)
-                _write(folder / "case.json", json.dumps(_line(evidence, folder.name, seconds), indent=1))
+                self._add_line(_line(evidence, folder.name, seconds))
             except OSError:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -89,18 +92,33 @@ class Store:
         for number in count(1):
             folder = self.folder / (name if number == 1 else f"{name}-{number}")
             try:
-                folder.mkdir(parents=True)
+                folder.mkdir()
             except FileExistsError:
                 continue
+            except FileNotFoundError:
+                folder.mkdir(parents=True)
             return folder
         raise AssertionError("unreachable")
 
+    def _add_line(self, line: Mapping[str, Any]) -> None:
+        """Add a case's entry to this process's own file: appending one line is whole or not at all."""
+        if self._lines is None:
+            self._lines = (self.folder / f"{_LINES}{os.getpid()}.jsonl").open("a", encoding="utf-8")
+        self._lines.write(json.dumps(line) + "\n")
+        self._lines.flush()
+
     def close(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Gather the cases into ``run.json``; ``facts`` are the run's own (started, seconds, versions, hosts, options)."""
-        lines = [_json(path) for path in sorted(self.folder.glob("*/case.json"))]
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
+        files = sorted(self.folder.glob(f"{_LINES}*.jsonl"))
+        lines = [line for file in files for line in _whole_lines(file)]
         run = {"run": self.run, **facts, "cases": sorted(lines, key=lambda line: (line["file"], line["id"]))}
         with _told(self.folder):
             _write(self.folder / "run.json", json.dumps(run, indent=1, default=str))
+            for file in files:
+                file.unlink()
         return run
 
     def write(self, name: str, text: str) -> Path:
@@ -109,6 +127,13 @@ class Store:
         with _told(path):
             _write(path, text)
         return path
+
+
+def _whole_lines(file: Path) -> Iterator[dict[str, Any]]:
+    """The entries of a file; a process that was killed may have left its last one unfinished."""
+    for line in _text(file).splitlines():
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
 
 
 def _line(evidence: Evidence, folder: str, seconds: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from harness.engines.base import Outcome
-from harness.engines.waiting import readable
+from harness.runner.meanwhile import Meanwhile
 from harness.scenario.model import Step
 
 
@@ -43,7 +43,8 @@ class Polled(Protocol):
 class Arrivals:
     """A queue of completions. :meth:`get` and what is polled belong to one thread; :meth:`put` may come from any."""
 
-    def __init__(self) -> None:
+    def __init__(self, meanwhile: Meanwhile | None = None) -> None:
+        self._meanwhile = meanwhile or Meanwhile()
         self._queue: SimpleQueue[Completion] = SimpleQueue()
         self._polled: list[Polled] = []
         self._waker: socket.socket | None = None  # threads write to it, `get` waits on the other end
@@ -90,7 +91,7 @@ class Arrivals:
         numbers = [polled.fileno() for polled in self._polled]
         if self._woken is not None:
             numbers.append(self._woken.fileno())
-        ready = readable(numbers, seconds)
+        ready = self._meanwhile.readable(numbers, seconds)
         if self._woken is not None and self._woken.fileno() in ready:
             with contextlib.suppress(OSError):
                 self._woken.recv(4096)

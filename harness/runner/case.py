@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Self
 
-from harness.engines.base import Outcome, Pollable
+from harness.engines.base import Outcome, pollable
 from harness.engines.base import Session as Connection
-from harness.engines.waiting import readable
 from harness.errors import EngineError, ScenarioError, SetupFailed
 from harness.history import (
     DeadlockReport,
@@ -23,13 +21,13 @@ from harness.history import (
     Phase,
     RunEnd,
     ScheduledStep,
-    SessionRecord,
 )
 from harness.runner.arrivals import Arrivals
 from harness.runner.coordinator import Coordinator
 from harness.runner.databases import Databases
-from harness.runner.driver import Driver, Prepared, captured, prepare
+from harness.runner.driver import Prepared, captured, prepare
 from harness.runner.freerun import FreeRun
+from harness.runner.meanwhile import Meanwhile
 from harness.runner.recorder import Recorder
 from harness.runner.secrecy import Secrecy
 from harness.runner.stage import Stage
@@ -42,8 +40,6 @@ SETUP_ATTEMPTS = 3
 MOST_SHOWN = 200
 """Characters of a statement that an error's line repeats."""
 
-HOST = socket.gethostname()
-
 
 def run_case(case: Case, databases: Databases) -> History:
     """Run ``case`` once on throw-away databases.
@@ -52,27 +48,41 @@ def run_case(case: Case, databases: Databases) -> History:
     closed and databases dropped when it returns.
     """
     with Stage(case, databases) as stage:
-        return play(case, stage)
+        return Play(case, stage).run().history()
 
 
-def play(case: Case, stage: Stage) -> History:
-    """Run ``case`` once on a stage; a ``shared`` scenario leaves the sessions connected. Raises as :func:`run_case`."""
-    return _Play(case, stage).run()
+class Play:
+    """A case, run once on a stage; a ``shared`` scenario leaves its sessions connected.
 
+    Running it and telling of it are two things: while the next case runs there is time for the second.
+    """
 
-class _Play:
     def __init__(self, case: Case, stage: Stage) -> None:
         self.case = case
         self.scenario = case.scenario
         self.stage = stage
         self.secrecy = Secrecy(case.scenario.sensitive, case.scenario.parameters)
+        self.recorder = Recorder(self.secrecy)
+        self.end = (RunEnd.completed, "")
         self.notes: list[str] = []
         self.control: list[Event] = []
+        self._initial: dict[str, Any] = {}
+        self._final: dict[str, Any] = {}
+        self._counts: dict[str, int] = {}
+        self._reports: list[DeadlockReport] = []
+        self._seconds = 0.0
 
-    def run(self) -> History:
+    def run(self) -> Self:
+        """Run it. Raises as :func:`run_case`."""
         began = time.perf_counter()
+        try:
+            self._run(self.recorder)
+        finally:
+            self._seconds = round(time.perf_counter() - began, 6)
+        return self
+
+    def _run(self, recorder: Recorder) -> None:
         stage, scenario = self.stage, self.scenario
-        recorder = Recorder(self.secrecy)
         predicates = frozenset(item.name for item in scenario.items if item.predicate)
         if scenario.shared:
             stage.open_sessions(self.case, predicates)
@@ -82,37 +92,28 @@ class _Play:
             if not scenario.shared:
                 raise
             recorder.mark_end()
-            return self._history(began, recorder, {}, {}, (RunEnd.not_begun, str(error)))
-        initial = {name: self._item(item) for name, item in self._known_items()}
+            self.end = (RunEnd.not_begun, str(error))
+            return
+        self._initial = {name: self._item(item) for name, item in self._known_items()}
         if not scenario.shared:
             stage.open_sessions(self.case, predicates)
-        counts: Mapping[str, int] = {}
         recorder.begin()
         if scenario.free_running:
             free = FreeRun(self.case, list(stage.drivers.values()), recorder)
-            end, text = free.run()
-            counts = dict(free.counts)
+            self.end = free.run()
+            self._counts = dict(free.counts)
         else:
-            end, text = self._coordinate(recorder)
-        reports = [] if end is RunEnd.lost else self._reports(recorder)
+            self.end = self._coordinate(recorder)
+        end = self.end[0]
+        self._reports = [] if end is RunEnd.lost else self._deadlock_reports(recorder)
         if not scenario.shared:
             stage.close_sessions()  # before the final read: an open transaction may block it
-        final: dict[str, Any] = {}
         if end is RunEnd.completed or (end is not RunEnd.lost and not scenario.shared):
-            final = self._final()
+            self._final = self._read_final()
             self._tear_down()
-        return self._history(began, recorder, initial, final, (end, text), reports, counts)
 
-    def _history(
-        self,
-        began: float,
-        recorder: Recorder,
-        initial: Mapping[str, Any],
-        final: Mapping[str, Any],
-        end: tuple[RunEnd, str],
-        reports: Sequence[DeadlockReport] = (),
-        counts: Mapping[str, int] | None = None,
-    ) -> History:
+    def history(self) -> History:
+        """What happened, once it has been run."""
         scenario, schedule = self.scenario, self.case.schedule
         history = History(
             case=self.case.id,
@@ -135,19 +136,19 @@ class _Play:
                 for entry in schedule.entries
             ],
             databases=self.stage.records(),
-            sessions=[_session_record(driver) for driver in self.stage.drivers.values()],
-            initial=dict(initial),
-            final=dict(final),
+            sessions=self.stage.sessions(),
+            initial=self._initial,
+            final=self._final,
             predicates=sorted(item.name for item in scenario.items if item.predicate),
-            events=recorder.events,
+            events=self.recorder.events,
             control=self.control,
-            pictures=recorder.pictures,
-            reports=list(reports),
-            end=end[0],
-            end_text=end[1],
-            last=recorder.last if end[0] is not RunEnd.completed else 0,
-            seconds=round(time.perf_counter() - began, 6),
-            transactions=dict(counts or {}),
+            pictures=self.recorder.pictures,
+            reports=self._reports,
+            end=self.end[0],
+            end_text=self.end[1],
+            last=self.recorder.last if self.end[0] is not RunEnd.completed else 0,
+            seconds=self._seconds,
+            transactions=self._counts,
             notes=self.notes,
         )
         return self.secrecy.sealed(history)
@@ -208,7 +209,7 @@ class _Play:
         """Run a statement of the harness's own; it may take as long as a case, not for ever."""
         seconds = self.scenario.case_deadline
         try:
-            outcome = within(control, prepared, seconds)
+            outcome = within(control, prepared, seconds, self.stage.meanwhile)
         except Exception as error:  # noqa: BLE001 - a driver's surprise is what is wrong with the statement
             outcome = surprised(error)
         if outcome.error is not None and outcome.error.kind is ErrorKind.cancelled:
@@ -237,7 +238,7 @@ class _Play:
         value = captured({item.name: item.column}, outcome.results)[item.name]
         return self.secrecy.item(item.name, item.column, outcome.results, value)
 
-    def _final(self) -> dict[str, Any]:
+    def _read_final(self) -> dict[str, Any]:
         """The items at the end. One that cannot be read is a note: what happened before must not be lost over it."""
         values = {}
         for name, item in self._known_items():
@@ -250,7 +251,7 @@ class _Play:
     # -- the scenario's sessions
 
     def _coordinate(self, recorder: Recorder) -> tuple[RunEnd, str]:
-        arrivals = Arrivals()
+        arrivals = Arrivals(self.stage.meanwhile)
         workers: dict[str, Worker] = {}
         try:
             for name, driver in self.stage.drivers.items():
@@ -260,20 +261,18 @@ class _Play:
             stop_all(workers.values(), disconnect=not self.scenario.shared)
             arrivals.close()
 
-    def _reports(self, recorder: Recorder) -> list[DeadlockReport]:
-        where = [
-            event.database
-            for event in recorder.events
-            if event.kind is EventKind.error and event.error and event.error.kind is ErrorKind.deadlock
-        ]
+    def _deadlock_reports(self, recorder: Recorder) -> list[DeadlockReport]:
+        where = recorder.deadlocks
+        if not where:
+            return []
         with contextlib.suppress(EngineError):
             return list(self.stage.watch.deadlock_reports(where))
         return []
 
 
-def within(session: Connection, prepared: Prepared, seconds: float) -> Outcome:
+def within(session: Connection, prepared: Prepared, seconds: float, meanwhile: Meanwhile) -> Outcome:
     """Run a statement; after ``seconds`` it is cancelled."""
-    if not isinstance(session, Pollable):
+    if not pollable(session):
         timer = threading.Timer(seconds, session.cancel)
         timer.daemon = True
         timer.start()
@@ -284,7 +283,7 @@ def within(session: Connection, prepared: Prepared, seconds: float) -> Outcome:
     deadline = time.monotonic() + seconds
     session.send(prepared.statement)
     while (outcome := session.receive()) is None:
-        if not readable([session.fileno()], max(0.0, deadline - time.monotonic())):
+        if not meanwhile.readable([session.fileno()], max(0.0, deadline - time.monotonic())):
             session.cancel()
             deadline = time.monotonic() + 1.0  # again: the first time it may not have reached the server yet
     return outcome
@@ -298,13 +297,3 @@ def shortened(text: str) -> str:
     """A statement as it fits into an error's line."""
     line = " ".join(text.split())
     return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}…"
-
-
-def _session_record(driver: Driver) -> SessionRecord:
-    return SessionRecord(
-        name=driver.session.name,
-        host=HOST,
-        pids={alias: connection.pid for alias, connection in driver.connections.items()},
-        observed_levels={alias: connection.observed_level for alias, connection in driver.connections.items()},
-        notes=[note for connection in driver.connections.values() for note in connection.notes],
-    )

@@ -61,7 +61,8 @@ class Driver:
         self.predicates = predicates
         self.values: dict[str, Any] = dict(parameters)
         self.connections: dict[str, Connection] = {}
-        self._needed: dict[str, frozenset[str]] = {}  # step → names that it uses
+        self._constant: dict[int, Prepared] = {}  # id of a step → what it always is (a name may be a set-up's, too)
+        self._needed: dict[int, frozenset[str]] = {}  # id of a step → names that it uses
         try:
             for alias in session.databases:
                 endpoint = endpoints[alias]
@@ -83,12 +84,12 @@ class Driver:
 
     def missing(self, step: Step) -> list[str]:
         """Names that the step needs and that were not read, because an earlier step of the session failed."""
-        needed = self._needed.get(step.name)
+        needed = self._needed.get(id(step))
         if needed is None:  # on the way of every step: found once
             body = step.body(self.endpoints[step.database].engine.name)
             used = [*expressions.used_in(body), *expressions.used_in(step.writes)]
             names = {name for expression in used for name in expression.names()}
-            needed = self._needed[step.name] = frozenset(names - step.names.keys())
+            needed = self._needed[id(step)] = frozenset(names - step.names.keys())
         return sorted(needed - self.values.keys()) if needed else []
 
     def prepare(self, step: Step) -> Prepared | None:
@@ -97,8 +98,12 @@ class Driver:
         body = step.body(endpoint.engine.name)
         if body is None:
             return None
+        if id(step) in self._constant:
+            return self._constant[id(step)]
         names = self.values | dict(step.names)
         prepared = prepare(body, names, endpoint, self.endpoints)
+        if not step.writes and not expressions.used_in(body):
+            self._constant[id(step)] = prepared
         return replace(prepared, writes=_writes(step, body, names)) if step.writes else prepared
 
     def run(self, step: Step, prepared: Prepared) -> Outcome:
@@ -109,12 +114,12 @@ class Driver:
 
     def keep(self, step: Step, outcome: Outcome) -> None:
         """Keep what a step that has ended has read, for later steps."""
-        if outcome.error is None:
+        if step.reads and outcome.error is None:
             self.values.update(captured(step.reads, outcome.results))
 
     def operations(self, step: Step, prepared: Prepared, outcome: Outcome) -> list[Operation]:
         """The reads and writes of items that a step has done."""
-        if outcome.error is not None:
+        if outcome.error is not None or not (step.reads or step.writes):
             return []
         made = [
             Operation(action="r", item=item, value=plain(value), predicate=item in self.predicates)

@@ -6,11 +6,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from harness.engines.base import Notice, Outcome, plain
 from harness.history import ErrorKind, Event, EventKind, Operation, Phase, Wait, WaitPicture
 from harness.runner.driver import Prepared
 from harness.runner.secrecy import Secrecy
 from harness.scenario.model import Step
+
+_EVENTS = TypeAdapter(list[Event])
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,27 @@ class Run:
     step: Step
     attempt: int = 1
     phase: Phase = Phase.schedule
+
+
+_Noted = tuple[int, float, EventKind, Run, dict[str, Any]]
+
+
+def _fields(seq: int, at: float, kind: EventKind, run: Run, fields: dict[str, Any]) -> dict[str, Any]:
+    step = run.step
+    made = {
+        "seq": seq,
+        "at": round(at, 6),
+        "kind": kind,
+        "session": step.session,
+        "step": step.name,
+        "database": step.database,
+        "attempt": run.attempt,
+        "phase": run.phase,
+        **fields,
+    }
+    if isinstance(results := made.get("results"), Outcome):
+        made["results"] = results.results
+    return made
 
 
 class Recorder:
@@ -32,15 +57,16 @@ class Recorder:
     def __init__(self, secrecy: Secrecy | None = None) -> None:
         self.began = time.perf_counter()
         self.pictures: list[WaitPicture] = []
+        self.deadlocks: list[str] = []  # the database of each step that a server ended as a deadlock's victim
         self.last = 0  # seq of the last event before the run ended, if that was before its time
-        self._noted: list[dict[str, Any]] = []  # fields of events: checked and built after the run, not during it
+        self._noted: list[_Noted] = []  # made into events after the run, not during it
         self._seq = 0
         self._secrecy = secrecy or Secrecy()
 
     @property
     def events(self) -> list[Event]:
         """What has been noted so far."""
-        return [Event(**fields) for fields in self._noted]
+        return _EVENTS.validate_python([_fields(*noted) for noted in self._noted])
 
     def mark_end(self) -> None:
         """The run ends here, before its time."""
@@ -52,13 +78,10 @@ class Recorder:
 
     def _next(self) -> tuple[int, float]:
         self._seq += 1
-        return self._seq, round(time.perf_counter() - self.began, 6)
+        return self._seq, time.perf_counter() - self.began
 
     def _note(self, kind: EventKind, run: Run, **fields: Any) -> None:
-        seq, at = self._next()
-        step = run.step
-        fields |= {"seq": seq, "at": at, "kind": kind, "attempt": run.attempt, "phase": run.phase}
-        self._noted.append(fields | {"session": step.session, "step": step.name, "database": step.database})
+        self._noted.append((*self._next(), kind, run, fields))
 
     def start(self, run: Run, prepared: Prepared) -> None:
         """A step is about to run."""
@@ -92,10 +115,12 @@ class Recorder:
         """A step has ended; ``text`` says why, where the harness ended it."""
         for notice in outcome.notices:
             self.notice(run, notice)
+        if outcome.error is not None and outcome.error.kind is ErrorKind.deadlock and kind is EventKind.error:
+            self.deadlocks.append(run.step.database)
         self._note(
             kind,
             run,
-            results=self._secrecy.hide(outcome.results, run.step.reads),
+            results=self._secrecy.hide(outcome.results, run.step.reads) if self._secrecy.names else outcome,
             error=outcome.error,
             operations=[self._secrecy.operation(operation) for operation in operations],
             in_transaction=outcome.in_transaction,
@@ -119,6 +144,7 @@ class Recorder:
     ) -> None:
         """Who waits for whom at this moment."""
         seq, at = self._next()
+        at = round(at, 6)
         self.pictures.append(
             WaitPicture(
                 seq=seq,

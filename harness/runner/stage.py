@@ -7,6 +7,7 @@ the other.
 from __future__ import annotations
 
 import contextlib
+import socket
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -14,13 +15,16 @@ from typing import Self
 from harness.engines.base import Observer, SessionOptions
 from harness.engines.base import Session as Connection
 from harness.errors import EngineError, HarnessError, ServerUnavailable
-from harness.history import DatabaseRecord
+from harness.history import DatabaseRecord, SessionRecord
 from harness.runner.databases import Databases, Made
 from harness.runner.driver import Driver, Endpoint
 from harness.runner.freerun import workers_of
+from harness.runner.meanwhile import Meanwhile
 from harness.runner.watch import Watch
 from harness.scenario.model import Case, Placed
 from harness.vocabulary import DEFAULT_LEVEL
+
+HOST = socket.gethostname()
 
 NAME = "application_name"
 """The setting by which a session is seen in the server's list: if a scenario sets it, its sessions append ``/SESSION``."""
@@ -29,12 +33,16 @@ NAME = "application_name"
 class Stage:
     """Databases and connections for ``case``, and for other cases of the same scenario, databases and level.
 
-    ``lent`` is a database that is there already and stays. Raises ServerUnavailable (skip), ServerError, EngineError.
+    ``lent`` is a database that is there already and stays; ``meanwhile`` is done while servers are waited for. Raises
+    ServerUnavailable (skip), ServerError, EngineError.
     """
 
-    def __init__(self, case: Case, databases: Databases, lent: Made | None = None) -> None:
+    def __init__(
+        self, case: Case, databases: Databases, lent: Made | None = None, meanwhile: Meanwhile | None = None
+    ) -> None:
         self.scenario = case.scenario
         self.databases = databases
+        self.meanwhile = meanwhile or Meanwhile()
         self.made: dict[str, Made] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self.controls: dict[str, Connection] = {}
@@ -42,6 +50,8 @@ class Stage:
         self.watch = Watch({}, {}, {})
         self._placed = case.databases
         self._run = f"psh:{databases.run}/{case.scenario.id}"
+        self._records: list[DatabaseRecord] = []
+        self._session_records: list[SessionRecord] = []
         self._stack = ExitStack()
         self._sessions = ExitStack()
         try:
@@ -129,8 +139,19 @@ class Stage:
         self._sessions.close()
         self._stack.close()
 
+    def sessions(self) -> list[SessionRecord]:
+        """The scenario's sessions as the History tells of them."""
+        if not self._session_records:
+            self._session_records = [_session_record(driver) for driver in self.drivers.values()]
+        return self._session_records
+
     def records(self) -> list[DatabaseRecord]:
         """The databases as the History tells of them."""
+        if not self._records:
+            self._records = self._made_records()
+        return self._records
+
+    def _made_records(self) -> list[DatabaseRecord]:
         return [
             DatabaseRecord(
                 alias=placed.alias,
@@ -149,3 +170,13 @@ class Stage:
     def where(self, alias: str) -> str:
         """The database as a person calls it: ``promptads@postgresql-standin``."""
         return next(placed.label for placed in self._placed if placed.alias == alias)
+
+
+def _session_record(driver: Driver) -> SessionRecord:
+    return SessionRecord(
+        name=driver.session.name,
+        host=HOST,
+        pids={alias: connection.pid for alias, connection in driver.connections.items()},
+        observed_levels={alias: connection.observed_level for alias, connection in driver.connections.items()},
+        notes=[note for connection in driver.connections.values() for note in connection.notes],
+    )

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from queue import SimpleQueue
 from typing import Protocol
 
-from harness.engines.base import Notice, Notification, Outcome, Pollable
+from harness.engines.base import Notice, Notification, Outcome, Pollable, pollable
 from harness.engines.waiting import readable
 from harness.history import ErrorKind, ErrorRecord
 from harness.runner.arrivals import Arrivals, Completion
@@ -128,9 +128,7 @@ class PolledWorker:
     def __init__(self, driver: Driver, arrivals: Arrivals) -> None:
         self.driver = driver
         self._arrivals = arrivals
-        self._sessions = {
-            alias: connection for alias, connection in driver.connections.items() if isinstance(connection, Pollable)
-        }
+        self._sessions = {alias: connection for alias, connection in driver.connections.items() if pollable(connection)}
         self._step: Step | None = None
         self._session: Pollable | None = None
         self._surprise: Outcome | None = None
@@ -196,7 +194,7 @@ class PolledWorker:
 
 def worker_for(driver: Driver, arrivals: Arrivals) -> Worker:
     """Polled where every connection of the session can be, else a thread."""
-    polled = all(isinstance(connection, Pollable) for connection in driver.connections.values())
+    polled = all(pollable(connection) for connection in driver.connections.values())
     return PolledWorker(driver, arrivals) if polled else ThreadWorker(driver, arrivals)
 
 

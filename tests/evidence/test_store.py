@@ -44,7 +44,6 @@ def test_a_case_is_kept_and_read_again(store: Store) -> None:
     assert path == store.folder / "lost@promptsales-postgresql-read_committed" / "evidence.json"
     assert read_evidence(path) == read_evidence(path.parent) == kept
     assert sorted(str(file.relative_to(path.parent)) for file in path.parent.rglob("*")) == [
-        "case.json",
         "deadlock",
         os.path.join("deadlock", "db-1.log"),
         "evidence.json",
@@ -179,11 +178,11 @@ def test_a_broken_run_file(store: Store, content: str, said: str) -> None:
         read_run(store.folder)
 
 
-def test_a_broken_case_file(store: Store) -> None:
-    folder = store.keep(evidence(), {}, 0).parent
-    (folder / "case.json").write_text("{")
-    with pytest.raises(StoreError, match=r"case.json cannot be read: it is not JSON"):
-        store.close({})
+def test_a_process_killed_while_it_wrote_loses_its_last_entry_only(store: Store) -> None:
+    store.keep(evidence(), {}, 0)
+    (store.folder / ".cases-1.jsonl").write_text('{"id": "b", "file": "b.yaml"}\n{"id": "c", "fi')
+    assert [line["id"] for line in store.close({})["cases"]] == ["b", evidence().history.case]
+    assert not list(store.folder.glob(".cases-*"))
 
 
 # -- a disk that says no
