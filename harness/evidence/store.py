@@ -19,7 +19,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
@@ -81,7 +81,7 @@ class Store:
                     (folder / "deadlock").mkdir(exist_ok=True)
                     suffix = "xml" if report.text.lstrip().startswith("<") else "log"
                     _write(folder / "deadlock" / f"{report.database}-{number}.{suffix}", report.text)
-                self._add_line(_line(evidence, folder.name, seconds))
+                self._add_line(_line(evidence, folder.name, seconds, [*pictures]))
             except OSError:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -136,9 +136,9 @@ def _whole_lines(file: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def _line(evidence: Evidence, folder: str, seconds: float) -> dict[str, Any]:
+def _line(evidence: Evidence, folder: str, seconds: float, pictures: Sequence[str]) -> dict[str, Any]:
     history, verdict = evidence.history, evidence.verdict
-    return {
+    line: dict[str, Any] = {
         "id": history.case,
         "file": history.file,
         "title": history.title,
@@ -153,6 +153,9 @@ def _line(evidence: Evidence, folder: str, seconds: float) -> dict[str, Any]:
         "folder": folder,
         "seconds": round(seconds, 3),
     }
+    if "output" in evidence.expectation:  # one of a specification's many: listed, not told one by one
+        line["permutation"] = {"schedule": history.schedule, "pictures": list(pictures)}
+    return line
 
 
 def _write(path: Path, text: str) -> None:
