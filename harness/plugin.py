@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import pytest
 from harness.errors import HarnessError, ServerUnavailable, StoreError
 from harness.evidence.model import Evidence, Status
 from harness.report.text import timeline_text
-from harness.scenario.model import Case
+from harness.scenario.model import Case, Scenario
 from harness.scenario.written import MARKS
 from harness.servers import MODE_VARIABLE
 from harness.suite import Settings, Suite, new_run_id, parameters_of
+
+pytest_plugins = ("harness.plugin_specs",)
 
 SUITE = pytest.StashKey[Suite]()
 PAGE = pytest.StashKey[Path | HarnessError | None]()
@@ -47,11 +49,13 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark in MARKS:
         config.addinivalue_line("markers", f"{mark}: scenarios of this family")
     joined: dict[str, Any] = getattr(config, "workerinput", {})
+    # Without an ini file the rootdir is whatever all paths on the command line, those of options too, have in common.
+    root = config.rootpath if config.inipath else config.invocation_params.dir
     results = Path(config.getoption("--results") or config.getini("results"))
     try:
         settings = Settings(
-            root=config.rootpath,
-            results=results if results.is_absolute() else config.rootpath / results,
+            root=root,
+            results=results if results.is_absolute() else root / results,
             run_id=joined.get("psh_run") or new_run_id(),
             owner_pid=joined.get("psh_owner") or os.getpid(),
             mode=config.getoption("--servers") or config.getini("servers") or None,
@@ -81,10 +85,11 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """Where the databases come from, and where evidence goes."""
     suite = config.stash[SUITE]
-    return f"promptsales-harness: servers={suite.mode}, evidence in {_short(suite.store.folder, config)}"
+    return f"promptsales-harness: servers={suite.mode}, evidence in {short(suite.store.folder, config)}"
 
 
-def _short(path: Path, config: pytest.Config) -> str:
+def short(path: Path, config: pytest.Config) -> str:
+    """A path as seen from where pytest was started."""
     return os.path.relpath(path, config.invocation_params.dir)
 
 
@@ -120,37 +125,16 @@ class CaseFailed(Exception):
     """The verdict is not what was expected; the text is what a person reads."""
 
 
-class CaseItem(pytest.Item):
-    """One case as a test."""
+class ScenarioItem(pytest.Item):
+    """A test that runs ``cases`` of a scenario."""
 
-    def __init__(self, *, case: Case, **more: Any) -> None:
+    def __init__(self, *, scenario: Scenario, cases: Sequence[Case], **more: Any) -> None:
         super().__init__(**more)
-        self.case = case
-        for mark in case.scenario.marks:
+        self.cases = cases
+        for mark in scenario.marks:
             self.add_marker(getattr(pytest.mark, mark))
-        if case.reason:
-            self.add_marker(pytest.mark.skip(reason=case.reason))
-
-    def runtest(self) -> None:
-        """Run, judge, keep; fail with a text that needs no traceback."""
-        try:
-            result = self.config.stash[SUITE].run(self.case)
-        except ServerUnavailable as error:
-            raise pytest.skip.Exception(str(error), _use_item_location=True) from None
-        except StoreError as error:
-            self.session.shouldfail = str(error)  # what follows could not be kept either
-            raise
-        self.user_properties.append(("evidence", _short(result.path, self.config)))
-        verdict = result.evidence.verdict
-        self.user_properties.append(("verdict", verdict.summary))
-        if verdict.status is not Status.passed:
-            expected = "\n".join(f"  {line}" for line in verdict.expected)
-            happened = "\n".join(f"  {line}" for line in verdict.mismatches)
-            story = "" if self.case.scenario.free_running else f"{timeline_text(result.evidence)}\n\n"
-            raise CaseFailed(
-                f"{self.case.scenario.title}\n\nexpected:\n{expected}\n\nwhat happened instead:\n{happened}\n\n"
-                f"{story}evidence: {_short(result.path, self.config)}"
-            )
+        if reason := next((case.reason for case in cases if case.reason), ""):
+            self.add_marker(pytest.mark.skip(reason=reason))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Our own errors without a traceback; anything else is a defect of the harness and shows it all."""
@@ -163,6 +147,35 @@ class CaseItem(pytest.Item):
         return self.path, 0, self.name
 
 
+class CaseItem(ScenarioItem):
+    """One case as a test."""
+
+    def __init__(self, *, case: Case, **more: Any) -> None:
+        super().__init__(scenario=case.scenario, cases=[case], **more)
+        self.case = case
+
+    def runtest(self) -> None:
+        """Run, judge, keep; fail with a text that needs no traceback."""
+        try:
+            result = self.config.stash[SUITE].run(self.case)
+        except ServerUnavailable as error:
+            raise pytest.skip.Exception(str(error), _use_item_location=True) from None
+        except StoreError as error:
+            self.session.shouldfail = str(error)  # what follows could not be kept either
+            raise
+        self.user_properties.append(("evidence", short(result.path, self.config)))
+        verdict = result.evidence.verdict
+        self.user_properties.append(("verdict", verdict.summary))
+        if verdict.status is not Status.passed:
+            expected = "\n".join(f"  {line}" for line in verdict.expected)
+            happened = "\n".join(f"  {line}" for line in verdict.mismatches)
+            story = "" if self.case.scenario.free_running else f"{timeline_text(result.evidence)}\n\n"
+            raise CaseFailed(
+                f"{self.case.scenario.title}\n\nexpected:\n{expected}\n\nwhat happened instead:\n{happened}\n\n"
+                f"{story}evidence: {short(result.path, self.config)}"
+            )
+
+
 # -- the run
 
 
@@ -171,7 +184,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Before the first test: start the servers that the collected ones need, side by side."""
     if session.config.option.collectonly:
         return
-    wanted = [item.case for item in session.items if isinstance(item, CaseItem)]
+    wanted = [case for item in session.items if isinstance(item, ScenarioItem) for case in item.cases]
     if wanted:
         session.config.stash[SUITE].prefetch(wanted)
 
@@ -200,7 +213,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if isinstance(page, HarnessError):
         terminalreporter.write_line(f"promptsales-harness: {page}", red=True)
     elif page is not None:
-        terminalreporter.write_line(f"evidence: {_short(page.parent, config)}  report: {_short(page, config)}")
+        terminalreporter.write_line(f"evidence: {short(page.parent, config)}  report: {short(page, config)}")
     if swept := config.stash[SUITE].databases.swept:
         terminalreporter.write_line(f"promptsales-harness: dropped what dead runs had left: {', '.join(swept)}")
 
