@@ -10,9 +10,11 @@ import contextlib
 import difflib
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.engines.base import Sharing
 from harness.errors import HarnessError, ScenarioError
 from harness.evidence.model import Status
 from harness.evidence.transcript import head, transcript
@@ -21,7 +23,9 @@ from harness.runner.databases import Made
 from harness.scenario.cases import cases
 from harness.scenario.expected import Expected, read_expected
 from harness.scenario.model import Case, Scenario
+from harness.scenario.source import read_text
 from harness.scenario.spec_load import TIMEOUT, load_spec
+from harness.scenario.spec_needs import Need, needs
 from harness.suite import Result, Suite
 
 SUFFIX = ".spec"
@@ -35,6 +39,7 @@ class Specification:
     scenario: Scenario
     expected: Expected
     cases: tuple[Case, ...]
+    needs: tuple[Need, ...] = ()  # of the server, while other processes use it too
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,8 @@ class Specs:
         folder = self._expected or file.resolve().parent.parent / "expected"
         scenario = load_spec(file, folder, self._timeout)
         made = tuple(cases(scenario, self._suite.servers.describe))
-        return Specification(file, scenario, read_expected(folder, file.stem), made)
+        needed = needs(read_text(file), named_database=bool(scenario.database_name))
+        return Specification(file, scenario, read_expected(folder, file.stem), made, tuple(needed))
 
     def run(self, specification: Specification) -> SpecResult:
         """Run all permutations, in order, as far as they go.
@@ -113,8 +119,17 @@ class Specs:
         scenario = specification.scenario
         if reason := next((case.reason for case in specification.cases if case.reason), ""):
             raise ScenarioError(f"{specification.file}: {reason}")
-        lent = None if scenario.database_name else self._lend(specification)
         result.output = head(len(scenario.sessions), scenario.unused_steps)
+        lent = self._lend(specification)
+        with self._undisturbed(lent, specification):
+            self._run(specification, result, None if scenario.database_name else lent)
+        result.problem = _problem(result)
+        result.seconds = time.perf_counter() - began
+        if result.problem:
+            self.close()
+        return result
+
+    def _run(self, specification: Specification, result: SpecResult, lent: Made | None) -> None:
         try:
             for case in specification.cases:
                 end = self._suite.run_and_tell(case, result.add, lent)
@@ -123,11 +138,13 @@ class Specs:
             self._suite.meanwhile.finish()
         finally:
             self._suite.leave_stage()
-        result.problem = _problem(result)
-        result.seconds = time.perf_counter() - began
-        if result.problem:
-            self.close()
-        return result
+
+    def _undisturbed(self, made: Made, specification: Specification) -> AbstractContextManager[None]:
+        """Keep those specifications away that other processes run and that would disturb this one, or it them."""
+        if not isinstance(made.admin, Sharing):
+            return contextlib.nullcontext()
+        shared = [need.name for need in specification.needs if not need.exclusive]
+        return made.admin.holding(shared, [need.name for need in specification.needs if need.exclusive])
 
     def _lend(self, specification: Specification) -> Made:
         if self._database is None:

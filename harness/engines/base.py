@@ -7,6 +7,7 @@ evidence. Nothing here knows of scenarios or pytest.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -270,6 +271,18 @@ class Admin(Protocol):
 
     def close(self) -> None:
         """Disconnect; never raises."""
+        ...
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """An Admin on whose server several processes can agree who has what for itself."""
+
+    def holding(self, shared: Sequence[str], alone: Sequence[str]) -> AbstractContextManager[None]:
+        """Hold these names for the time of the context, some together with others who share them, some alone.
+
+        Waits until all of them can be had at once.
+        """
         ...
 
 

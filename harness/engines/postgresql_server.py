@@ -32,6 +32,9 @@ _KINDS = {
     "57P03": ErrorKind.connection,
 }
 
+_TRY_AGAIN = 0.01
+"""Seconds between two attempts to lock what another process holds."""
+
 _MARK = "made by PromptSales Harness"
 """The comment of a database that the harness made under a name that is not its own."""
 
@@ -199,6 +202,36 @@ class PostgreSQLAdmin:
             self._connection.execute(f"CREATE DATABASE {quoted} TEMPLATE template0".encode())
         except psycopg.Error as error:
             raise EngineError(f"cannot create database {name}: {error_record(error).message}") from None
+
+    @contextlib.contextmanager
+    def holding(self, shared: Sequence[str], alone: Sequence[str]) -> Iterator[None]:
+        """Hold advisory locks of these names. Raises EngineError.
+
+        They are tried again and again rather than waited for: a session that waits has a snapshot, and that would keep
+        VACUUM from its work for whoever holds the lock.
+        """
+        kinds = sorted(({name: "_shared" for name in shared} | dict.fromkeys(alone, "")).items())
+        with contextlib.ExitStack() as held:
+            while not self._all_locked(kinds, held):
+                held.pop_all().close()
+                time.sleep(_TRY_AGAIN)
+            yield
+
+    def _all_locked(self, kinds: Sequence[tuple[str, str]], held: contextlib.ExitStack) -> bool:
+        for name, kind in kinds:
+            query = f"SELECT pg_try_advisory_lock{kind}(hashtextextended($1, 1))".encode()
+            try:
+                (locked,) = self._connection.execute(query, (name,)).fetchone() or (False,)
+            except psycopg.Error as error:
+                raise EngineError(f"cannot lock {name!r}: {error_record(error).message}") from None
+            if not locked:
+                return False
+            held.callback(self._unlock, name, kind)
+        return True
+
+    def _unlock(self, name: str, kind: str) -> None:
+        with contextlib.suppress(psycopg.Error):  # a dead server holds nothing
+            self._connection.execute(f"SELECT pg_advisory_unlock{kind}(hashtextextended($1, 1))".encode(), (name,))
 
     def create_named(self, name: str, *, replace: bool = False) -> None:
         """Make a database called ``name``, marked as ours by its comment; an advisory lock keeps others away meanwhile.
