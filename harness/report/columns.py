@@ -57,6 +57,8 @@ def fold(text: str, width: int, lines: int = 0) -> list[str]:
     width = max(width, 2)
     folded: list[str] = []
     rest = " ".join(text.split())
+    if rest and len(rest) <= width and rest.isascii() and rest.isprintable():
+        return [rest]  # as most are
     while rest:
         if cell_len(rest) <= width:
             folded.append(rest)
@@ -76,7 +78,7 @@ def fold(text: str, width: int, lines: int = 0) -> list[str]:
 
 def cut(text: str, width: int) -> str:
     """``text`` in at most ``width`` cells, ``…`` at its end if something is missing."""
-    if cell_len(text) <= width:
+    if (len(text) <= width and text.isascii() and text.isprintable()) or cell_len(text) <= width:
         return text
     return set_cell_size(text, max(width - 1, 0)).rstrip() + "…"
 

@@ -92,6 +92,8 @@ class Cards:
         self.half = self._lane / 2 - 16
         self.bar, self.bar_offset = 18.0, -self.half + 22
         self.lanes_end = self.width = LEFT + self._lane * len(names)
+        self._cells = int((2 * self.half - 18) / text_width("x", 11, mono=True))
+        self._said: dict[int, list[tuple[str, str]]] = {}  # by the row's last event
 
     def middle(self, session: str) -> float:
         """The x of the middle of a session's lane."""
@@ -118,15 +120,22 @@ class Cards:
         return 38
 
     def _lines(self, row: Row, marks: list[str]) -> list[tuple[str, str]]:
+        """What a card says below its head; asked for its height first, and then to be drawn."""
+        said = self._said.get(row.last.seq)
+        if said is None:
+            said = self._said[row.last.seq] = self._worded(row, marks)
+        return said
+
+    def _worded(self, row: Row, marks: list[str]) -> list[tuple[str, str]]:
         run, event = row.run, row.last
         assert run is not None
         shown = look(event)
         ink = FILL[shown][2]
-        cells = int((2 * self.half - 18) / text_width("x", 11, mono=True))
         said: list[tuple[str, str]] = []
 
         def more(text: str, cls: str, lines: int) -> None:
-            said.extend((part, cls) for part in fold(text, cells, lines))
+            if text:
+                said.extend([(part, cls) for part in fold(text, self._cells, lines)])
 
         if row.part is Part.note:
             more(words.remark(event), f"f-{ink} mono", 3)

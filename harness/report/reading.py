@@ -54,12 +54,13 @@ SYMBOL = {
     Look.notice: "i",
 }
 
-_LOOKS = {
+_OTHERWISE = {
     EventKind.blocked: Look.waiting,
     EventKind.held: Look.held,
     EventKind.start: Look.running,
     EventKind.notification: Look.notice,
 }
+_LOOKS = {kind: _OTHERWISE.get(kind) or Look(kind.value) for kind in EventKind}
 _WAITING = (EventKind.blocked, EventKind.held)
 
 _TOGETHER = 0.005
@@ -193,9 +194,12 @@ def _releaser(history: History, run: StepRun, end: Event) -> Event | None:
     return max(last_words, key=lambda event: event.seq, default=None)
 
 
-def rows(history: History) -> list[Row]:
-    """The timeline's rows in the order in which things happened; the first picture of each cycle is one of them."""
-    runs = step_runs(history)
+def rows(history: History, runs: Mapping[int, StepRun] | None = None) -> list[Row]:
+    """The timeline's rows in the order in which things happened; the first picture of each cycle is one of them.
+
+    ``runs`` are its step runs, where they are known already.
+    """
+    runs = runs or step_runs(history)
     made = list(_event_rows(history.events, runs))
     seen: set[frozenset[str]] = set()
     for picture in history.pictures:
@@ -206,7 +210,7 @@ def rows(history: History) -> list[Row]:
     return made
 
 
-def _event_rows(events: list[Event], runs: dict[int, StepRun]) -> Iterator[Row]:
+def _event_rows(events: list[Event], runs: Mapping[int, StepRun]) -> Iterator[Row]:
     place = 0
     while place < len(events):
         event = events[place]
@@ -233,7 +237,7 @@ def _event_rows(events: list[Event], runs: dict[int, StepRun]) -> Iterator[Row]:
         place += len(shown)
 
 
-def _notices_and_one(events: list[Event], place: int, runs: dict[int, StepRun], run: StepRun) -> tuple[Event, ...]:
+def _notices_and_one(events: list[Event], place: int, runs: Mapping[int, StepRun], run: StepRun) -> tuple[Event, ...]:
     """The events of ``run`` from ``place`` on, its notices and the next one; empty if another run's come between."""
     for end in range(place, len(events)):
         # A new event may carry the step's name again without being the step's: ask the run, not the name.
@@ -248,12 +252,12 @@ def look(event: Event) -> Look:
     """How an event is to be shown."""
     if event.kind is EventKind.error:
         return Look.victim if event.error and event.error.kind is ErrorKind.deadlock else Look.error
-    return _LOOKS.get(event.kind) or Look(event.kind.value)
+    return _LOOKS[event.kind]
 
 
-def transactions(history: History) -> list[Span]:
+def transactions(history: History, runs: Mapping[int, StepRun] | None = None) -> list[Span]:
     """The explicit transactions of all sessions. A statement that commits by itself is none worth showing."""
-    runs = step_runs(history)
+    runs = runs or step_runs(history)
     begun: dict[tuple[str, str], int] = {}
     spans = []
     for event in history.events:

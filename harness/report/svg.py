@@ -8,7 +8,7 @@ a pattern or a symbol always says the same again.
 from __future__ import annotations
 
 import hashlib
-import xml.etree.ElementTree as ET
+from functools import lru_cache
 
 from rich.cells import cell_len
 
@@ -81,90 +81,101 @@ def text_width(text: str, size: float = 12.0, *, mono: bool = False, bold: bool 
 
 def fit(text: str, width: float, size: float = 12.0, *, mono: bool = False, bold: bool = False) -> str:
     """``text`` cut to about ``width`` pixels."""
-    return cut(clean(text), max(int(width / text_width("x", size, mono=mono, bold=bold)), 1))
+    one = size * (0.61 if mono else 0.6 if bold else 0.57)
+    return cut(clean(text), max(int(width / one), 1))
+
+
+def _number(given: float) -> str:
+    """As many digits as a screen has pixels for: ``12``, ``12.5``."""
+    return f"{given:.1f}".removesuffix(".0")
+
+
+def _text(said: str) -> str:
+    if "&" in said:
+        said = said.replace("&", "&amp;")
+    if "<" in said:
+        said = said.replace("<", "&lt;")
+    if ">" in said:
+        said = said.replace(">", "&gt;")
+    return said
+
+
+@lru_cache(4096)
+def _attribute(name: str, given: str) -> str:
+    """`` name="given"``: a picture has few different ones."""
+    shown = _text(given).replace('"', "&quot;").replace("\r", "&#13;").replace("\n", "&#10;").replace("\t", "&#09;")
+    return f' {name.replace("_", "-")}="{shown}"'
+
+
+def _attributes(given: dict[str, float | str], cls: str) -> str:
+    """Attributes as they stand in a tag; those that are empty do not."""
+    said = ""
+    for name, one in given.items():
+        if one != "":
+            said += _attribute(name, one if isinstance(one, str) else _number(one))
+    return said + _attribute("class", cls) if cls else said
+
+
+_STYLE_ELEMENT = f"<style>{_text(STYLE)}</style>"
 
 
 class Canvas:
-    """Collects shapes in drawing order; :meth:`render` gives the SVG. ``key`` makes its ids its own on a page."""
+    """Writes shapes in drawing order; :meth:`render` gives the SVG. ``key`` makes its ids its own on a page."""
 
     def __init__(self, title: str, description: str, key: str) -> None:
         self.prefix = "psh" + hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:10]
         self._title = clean(title)
         self._description = clean(description)
-        self._parent = self._body = ET.Element("g")
-        self._defs = ET.Element("defs")
-
-    def _add(self, tag: str, cls: str, **attributes: float | str) -> ET.Element:
-        element = ET.SubElement(self._parent, tag)
-        for name, given in attributes.items():
-            shown = given if isinstance(given, str) else f"{given:.1f}".removesuffix(".0")
-            if shown:
-                element.set(name.replace("_", "-"), shown)
-        if cls:
-            element.set("class", cls)
-        return element
+        self._body: list[str] = []
+        self._defs: dict[str, str] = {}  # by id
 
     def rect(self, x: float, y: float, width: float, height: float, cls: str, **more: float | str) -> None:
         """A rectangle."""
-        self._add("rect", cls, x=x, y=y, width=width, height=max(height, 0.0), **more)
+        where = f'x="{_number(x)}" y="{_number(y)}" width="{_number(width)}" height="{_number(max(height, 0.0))}"'
+        self._body.append(f"<rect {where}{_attributes(more, cls)} />")
 
     def circle(self, x: float, y: float, r: float, cls: str, **more: float | str) -> None:
         """A circle."""
-        self._add("circle", cls, cx=x, cy=y, r=r, **more)
+        self._body.append(f'<circle cx="{_number(x)}" cy="{_number(y)}" r="{_number(r)}"{_attributes(more, cls)} />')
 
     def path(self, d: str, cls: str, **more: float | str) -> None:
         """A path; ``marker_end=canvas.arrow("teal")`` gives it a head."""
-        self._add("path", f"none {cls}", d=d, **more)
+        self._body.append(f'<path d="{d}"{_attributes(more, f"none {cls}")} />')
 
     def text(self, x: float, y: float, said: str, cls: str = "f-ink", **more: float | str) -> None:
         """One line of text, its baseline at ``y``."""
-        self._add("text", cls, x=x, y=y, **more).text = clean(said)
+        said = _text(clean(said))
+        end = f">{said}</text>" if said else " />"
+        self._body.append(f'<text x="{_number(x)}" y="{_number(y)}"{_attributes(more, cls)}{end}')
 
-    def group(self, title: str = "") -> ET.Element:
+    def group(self, title: str) -> None:
         """Begin a group, which the next shapes go into until :meth:`end`; ``title`` is its tooltip."""
-        self._parent = ET.SubElement(self._body, "g")
-        if title:
-            ET.SubElement(self._parent, "title").text = clean(title)
-        return self._parent
+        self._body.append(f"<g><title>{_text(clean(title))}</title>")
 
     def end(self) -> None:
         """End the group."""
-        self._parent = self._body
+        self._body.append("</g>")
 
     def arrow(self, colour: str) -> str:
         """The head of an arrow in a colour, for ``marker_end``."""
         ident = f"{self.prefix}-arrow-{colour}"
-        if all(child.get("id") != ident for child in self._defs):
-            marker = ET.SubElement(
-                self._defs,
-                "marker",
-                id=ident,
-                viewBox="0 0 10 10",
-                refX="9",
-                refY="5",
-                markerWidth="9",
-                markerHeight="9",
-                markerUnits="userSpaceOnUse",
-                orient="auto",
+        if ident not in self._defs:
+            self._defs[ident] = (
+                f'<marker id="{ident}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="9" markerHeight="9"'
+                ' markerUnits="userSpaceOnUse" orient="auto">'
+                f'<path d="M0 0.8 L10 5 L0 9.2 Z" class="f-{colour}" /></marker>'
             )
-            ET.SubElement(marker, "path", {"d": "M0 0.8 L10 5 L0 9.2 Z", "class": f"f-{colour}"})
         return f"url(#{ident})"
 
     def hatch(self) -> str:
         """Amber hatching, for ``fill``: somebody waits."""
         ident = f"{self.prefix}-hatch"
-        if all(child.get("id") != ident for child in self._defs):
-            pattern = ET.SubElement(
-                self._defs,
-                "pattern",
-                id=ident,
-                width="7",
-                height="7",
-                patternUnits="userSpaceOnUse",
-                patternTransform="rotate(45)",
+        if ident not in self._defs:
+            self._defs[ident] = (
+                f'<pattern id="{ident}" width="7" height="7" patternUnits="userSpaceOnUse"'
+                ' patternTransform="rotate(45)"><rect width="7" height="7" class="f-amber" />'
+                '<rect width="3" height="7" class="f-amber-edge" /></pattern>'
             )
-            ET.SubElement(pattern, "rect", {"width": "7", "height": "7", "class": "f-amber"})
-            ET.SubElement(pattern, "rect", {"width": "3", "height": "7", "class": "f-amber-edge"})
         return f"url(#{ident})"
 
     def badge(self, x: float, y: float, mark: str, *, inverse: bool = False) -> float:
@@ -178,22 +189,13 @@ class Canvas:
 
     def render(self, width: float, height: float) -> str:
         """The whole drawing as text."""
-        root = ET.Element(
-            "svg",
-            {
-                "xmlns": "http://www.w3.org/2000/svg",
-                "viewBox": f"0 0 {width:.0f} {height:.0f}",
-                "width": f"{width:.0f}",
-                "height": f"{height:.0f}",
-                "role": "img",
-                "aria-labelledby": f"{self.prefix}-title {self.prefix}-desc",
-                "class": "psh",
-            },
+        defs = f"<defs>{''.join(self._defs.values())}</defs>" if self._defs else "<defs />"
+        body = f"<g>{''.join(self._body)}</g>" if self._body else "<g />"
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}"'
+            f' width="{width:.0f}" height="{height:.0f}" role="img"'
+            f' aria-labelledby="{self.prefix}-title {self.prefix}-desc" class="psh">'
+            f'<title id="{self.prefix}-title">{_text(self._title)}</title>'
+            f'<desc id="{self.prefix}-desc">{_text(self._description)}</desc>'
+            f'{_STYLE_ELEMENT}{defs}<rect width="100%" height="100%" class="f-paper" />{body}</svg>'
         )
-        ET.SubElement(root, "title", id=f"{self.prefix}-title").text = self._title
-        ET.SubElement(root, "desc", id=f"{self.prefix}-desc").text = self._description
-        ET.SubElement(root, "style").text = STYLE
-        root.append(self._defs)
-        ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "class": "f-paper"})
-        root.append(self._body)
-        return ET.tostring(root, encoding="unicode")

@@ -66,7 +66,10 @@ class _Timeline:
         self._lanes: Lanes = Cards(history, names) if len(names) <= MOST_CARDS else Dots(history, names)
         self._names = names
         self._width = max(self._lanes.width + _MARGIN, 560)
-        self._spans = transactions(history)
+        self._runs = step_runs(history)
+        self._spans = transactions(history, self._runs)
+        # Transactions of one session on several servers lie in each other.
+        self._servers = list(dict.fromkeys(words.server_of(history, span.database) for span in self._spans))
         title = f"Timeline of {words.one_line(history.title) or history.case}"
         description = (
             f"{len(names)} sessions ({', '.join(names)}), {len(history.events)} events in their order from top to "
@@ -92,7 +95,7 @@ class _Timeline:
         by_seq = {event.seq: place for place in placed for event in place.row.events}
         for span in self._spans:
             self._band(span, by_seq, bottom)
-        runs = {id(run): run for run in step_runs(self._history).values()}
+        runs = {id(run): run for run in self._runs.values()}
         waiting = [run for run in runs.values() if run.blocked]
         for run in waiting:
             self._bar(run, by_seq, bottom)
@@ -110,7 +113,7 @@ class _Timeline:
         marks = markers(self._evidence)
         ends = {span.last: span.how for span in self._spans}
         placed = []
-        everything = rows(self._history)
+        everything = rows(self._history, self._runs)
         for row in everything[:MOST_ROWS]:
             if row.part is Part.cycle:
                 placed.append(_Placed(row, top, 22, [], None))
@@ -137,9 +140,7 @@ class _Timeline:
             return
         top = by_seq[span.first].top - 3
         end = by_seq[span.last].bottom + 3 if span.last in by_seq else bottom
-        # Transactions of one session on several servers lie in each other.
-        servers = list(dict.fromkeys(words.server_of(self._history, s.database) for s in self._spans))
-        place = servers.index(words.server_of(self._history, span.database))
+        place = self._servers.index(words.server_of(self._history, span.database))
         half = self._lanes.half + (9 if self._lanes.half > 20 else 4) - 3 * min(place, 2)
         x = self._lanes.middle(span.session) - half
         aborted = span.how is TransactionEnd.aborted

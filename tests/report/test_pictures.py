@@ -9,6 +9,7 @@ import pytest
 from harness.evidence.model import Evidence
 from harness.history import EventKind
 from harness.report.reading import sessions
+from harness.report.svg import Canvas
 from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
 
@@ -185,3 +186,25 @@ def test_a_very_long_case_is_cut_and_says_so() -> None:
     svg = timeline_svg(many_steps(8, 100))
     assert any("more rows: see evidence.json" in text for text in texts(svg))
     assert len(svg) < 2_000_000
+
+
+def test_it_is_written_as_an_xml_writer_would(evidence: Evidence, draw: Callable[[Evidence], str]) -> None:
+    bare = draw(evidence).replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)
+    assert ET.tostring(ET.fromstring(bare), encoding="unicode") == bare
+
+
+def test_what_markup_is_made_of_is_escaped() -> None:
+    canvas = Canvas("<t> & co", 'a "d"', "key")
+    canvas.group("</title><script>")
+    canvas.text(1, 2.25, "a < b & c > d \x00\x1b", 'x" onload="y', text_anchor="<&>\t\n")
+    canvas.text(1, 2, "", "")
+    canvas.end()
+    root = ET.fromstring(canvas.render(10, 20))
+    assert [element.tag.removeprefix(SVG) for element in root.iter()] == [
+        "svg", "title", "desc", "style", "defs", "rect", "g", "g", "title", "text", "text"
+    ]  # fmt: skip
+    said = root.find(f"{SVG}g/{SVG}g/{SVG}text")
+    assert said is not None
+    assert said.text == "a < b & c > d ��"
+    assert said.attrib == {"x": "1", "y": "2.2", "text-anchor": "<&>\t\n", "class": 'x" onload="y'}
+    assert texts(canvas.render(10, 20))[:3] == ["a < b & c > d ��", "", "<t> & co"]
