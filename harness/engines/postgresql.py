@@ -131,9 +131,6 @@ class PostgreSQLSession:
         if options.level != DEFAULT_LEVEL:
             # Not a literal of ours: the level is bound, set_config takes it as a value.
             connection.execute("SELECT set_config('default_transaction_isolation', $1, false)", (options.level,))
-        with contextlib.suppress(psycopg.Error):  # before 14, and not on every system
-            # If we are killed, a statement that waits or sleeps shall end too: by itself it would never look.
-            connection.execute("SET client_connection_check_interval = '500ms'")
         timeout = _DEADLOCK_TIMEOUT[options.deadlock_priority]
         if timeout:
             try:
@@ -143,8 +140,14 @@ class PostgreSQLSession:
                     "deadlock victim not steered: this role may not set deadlock_timeout "
                     "(GRANT SET ON PARAMETER deadlock_timeout TO it)"
                 )
-        row = connection.execute("SHOW transaction_isolation").fetchone()
-        self.observed_level = str(row[0]) if row else ""
+        self.observed_level, messages, query_id = _settled(connection)
+        if options.as_text:
+            with contextlib.suppress(psycopg.Error):  # not every role may: then texts are in the server's language
+                if messages not in ("C", "POSIX") and not messages.startswith(("C.", "en_")):
+                    connection.execute("SET lc_messages = 'C'")
+            with contextlib.suppress(psycopg.Error):  # not every role may: then EXPLAIN may show a number more
+                if query_id in ("auto", "on"):
+                    connection.execute("SET compute_query_id = 'regress'")
         self._notices.clear()
 
     def _hear(self, result: PGresult) -> None:
@@ -282,6 +285,25 @@ class PostgreSQLSession:
         """Disconnect; the server rolls back."""
         with contextlib.suppress(psycopg.Error, OSError):
             self._connection.close()
+
+
+def _settled(connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[str, str, str]:
+    """The level of its transactions, the language of its messages, whether queries are numbered.
+
+    And if we are killed, a statement that waits or sleeps shall end too: by itself it would never look.
+    """
+    ask = (
+        "current_setting('transaction_isolation'), current_setting('lc_messages'), "
+        "coalesce(current_setting('compute_query_id', true), '')"
+    )
+    try:
+        look = "set_config('client_connection_check_interval', '500ms', false)"
+        row = connection.execute(f"SELECT {ask}, {look}".encode()).fetchone()
+    except psycopg.Error:  # before 14, and not on every system
+        row = connection.execute(f"SELECT {ask}".encode()).fetchone()
+    assert row is not None
+    level, messages, query_id = map(str, row[:3])
+    return level, messages, query_id
 
 
 def _result_set(result: PGresult, values: abc.Transformer | None) -> ResultSet:

@@ -85,7 +85,9 @@ class Play:
         stage, scenario = self.stage, self.scenario
         predicates = frozenset(item.name for item in scenario.items if item.predicate)
         if scenario.shared:
-            stage.open_sessions(self.case, predicates)
+            stage.connect_once(self.case, predicates)
+        else:
+            stage.connect_controls()
         try:
             self._set_up()
         except SetupFailed as error:
@@ -96,7 +98,7 @@ class Play:
             return
         self._initial = {name: self._item(item) for name, item in self._known_items()}
         if not scenario.shared:
-            stage.open_sessions(self.case, predicates)
+            stage.connect_sessions(self.case, predicates)
         recorder.begin()
         if scenario.free_running:
             free = FreeRun(self.case, list(stage.drivers.values()), recorder)

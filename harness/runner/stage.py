@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -21,10 +24,13 @@ from harness.runner.driver import Driver, Endpoint
 from harness.runner.freerun import workers_of
 from harness.runner.meanwhile import Meanwhile
 from harness.runner.watch import Watch
-from harness.scenario.model import Case, Placed
+from harness.scenario.model import Case, Placed, Session
 from harness.vocabulary import DEFAULT_LEVEL
 
 HOST = socket.gethostname()
+
+_SIDE_BY_SIDE = 8
+"""So many connections are made at a time."""
 
 NAME = "application_name"
 """The setting by which a session is seen in the server's list: if a scenario sets it, its sessions append ``/SESSION``."""
@@ -48,6 +54,8 @@ class Stage:
         self.controls: dict[str, Connection] = {}
         self.drivers: dict[str, Driver] = {}
         self.watch = Watch({}, {}, {})
+        self._observers: dict[str, Observer] = {}
+        self._order: list[str] = []
         self._placed = case.databases
         self._run = f"psh:{databases.run}/{case.scenario.id}"
         self._records: list[DatabaseRecord] = []
@@ -57,13 +65,6 @@ class Stage:
         try:
             for placed in case.databases:
                 self._make(placed, lent)
-            for alias, endpoint in self.endpoints.items():
-                level = endpoint.level if endpoint.level == DEFAULT_LEVEL else endpoint.engine.levels[0]
-                options = SessionOptions(
-                    self._label("control"), level, settings=endpoint.settings, as_text=endpoint.as_text
-                )
-                self.controls[alias] = endpoint.engine.open(endpoint.url, options)
-                self._stack.callback(self.controls[alias].close)
         except BaseException:
             self.close()
             raise
@@ -110,25 +111,60 @@ class Stage:
         named = (settings[NAME] for settings in self.scenario.settings.values() if NAME in settings)
         return f"{next(named, self._run)}/{session}"
 
-    def open_sessions(self, case: Case, predicates: frozenset[str]) -> None:
-        """Connect the scenario's sessions and those who watch them, if they are not there yet."""
-        if self.drivers:
-            for driver in self.drivers.values():
-                driver.forget(self.scenario.parameters)
-            return
+    def connect_controls(self) -> None:
+        """Connect the harness's own sessions, for set-ups and items."""
+        self._open({("control", alias): partial(self._control, alias) for alias in self.endpoints})
+
+    def connect_sessions(self, case: Case, predicates: frozenset[str]) -> None:
+        """Connect the scenario's sessions and those who watch them."""
+        self._open(self._sessions_of(case, predicates))
+
+    def connect_once(self, case: Case, predicates: frozenset[str]) -> None:
+        """Connect all of them, or, if they are there from a case before, have the sessions forget what they read."""
+        if not self.drivers:
+            controls = {("control", alias): partial(self._control, alias) for alias in self.endpoints}
+            self._open({**self._sessions_of(case, predicates), **controls})
+        for driver in self.drivers.values():
+            driver.forget(self.scenario.parameters)
+
+    def _control(self, alias: str) -> None:
+        endpoint = self.endpoints[alias]
+        level = endpoint.level if endpoint.level == DEFAULT_LEVEL else endpoint.engine.levels[0]
+        options = SessionOptions(self._label("control"), level, settings=endpoint.settings, as_text=endpoint.as_text)
+        self.controls[alias] = control = endpoint.engine.open(endpoint.url, options)
+        self._stack.callback(control.close)
+
+    def _sessions_of(self, case: Case, predicates: frozenset[str]) -> dict[tuple[str, str], Callable[[], None]]:
         sessions = workers_of(case) if self.scenario.free_running else list(self.scenario.sessions)
-        for session in sessions:
-            label = self._label(session.name)
-            driver = Driver(session, self.endpoints, self.scenario.parameters, predicates, label)
-            self.drivers[session.name] = driver
-            self._sessions.callback(driver.close)
-        observers: dict[str, Observer] = {}
+        works: dict[tuple[str, str], Callable[[], None]] = {
+            ("session", session.name): partial(self._session, session, predicates) for session in sessions
+        }
         if not self.scenario.free_running:
-            for alias, endpoint in self.endpoints.items():
+            for alias in self.endpoints:
                 if self.made[alias].admin.capabilities.waits:
-                    observers[alias] = endpoint.engine.observe(endpoint.url, self.databases.run)
-                    self._stack.callback(observers[alias].close)
-        self.watch = Watch(observers, self.drivers, self.endpoints)
+                    works["observer", alias] = partial(self._observer, alias)
+        self._order = [session.name for session in sessions]
+        return works
+
+    def _session(self, session: Session, predicates: frozenset[str]) -> None:
+        label = self._label(session.name)
+        driver = Driver(session, self.endpoints, self.scenario.parameters, predicates, label)
+        self.drivers[session.name] = driver
+        self._sessions.callback(driver.close)
+
+    def _observer(self, alias: str) -> None:
+        endpoint = self.endpoints[alias]
+        self._observers[alias] = observer = endpoint.engine.observe(endpoint.url, self.databases.run)
+        self._stack.callback(observer.close)
+
+    def _open(self, works: Mapping[tuple[str, str], Callable[[], None]]) -> None:
+        """Connect side by side: most of the time a server takes to make a session, it is waited for."""
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            opening = [pool.submit(work) for work in works.values()]
+        for one in opening:
+            one.result()  # the first of them that failed says why
+        self.drivers = {name: self.drivers[name] for name in self._order}
+        self.watch = Watch(self._observers, self.drivers, self.endpoints)
 
     def close_sessions(self) -> None:
         """Disconnect the scenario's sessions: the servers roll back what they had open."""
