@@ -11,8 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-import networkx as nx
-
 from harness.evidence.graph import Dependency, dependencies
 from harness.evidence.proof import Finding, finding, shown
 from harness.evidence.transactions import Transaction
@@ -53,6 +51,10 @@ def cycles(committed: Sequence[Transaction], told: Sequence[Members], *, by_sess
 
 def _shortest(closers: Sequence[Dependency], back: Sequence[Dependency]) -> list[list[Dependency]]:
     """For each closing edge the shortest way back from its end to its beginning, if there is one; short cycles first."""
+    if not closers:
+        return []
+    import networkx as nx  # here, not above: it takes a tenth of a second, and few histories come this far
+
     between: dict[tuple[int, int], list[Dependency]] = defaultdict(list)
     for edge in back:
         between[id(edge.source), id(edge.target)].append(edge)

@@ -19,7 +19,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
@@ -30,6 +31,9 @@ from harness.errors import StoreError
 from harness.evidence.model import Evidence
 
 _LINES = ".cases-"
+
+MOST_TOLD = 40
+"""Permutations of specifications that a report tells in full because they did not pass; all others it lists."""
 
 LONGEST_NAME = 120
 """Of a case's folder: some file systems take no more than 143 bytes, and a name may be numbered."""
@@ -217,16 +221,64 @@ def read_evidence(path: Path) -> Evidence:
         raise StoreError(f"{file} is no evidence of this version: {said}") from None
 
 
-def read_run(folder: Path) -> tuple[dict[str, Any], list[Evidence]]:
+def read_run(folder: Path, *, permutations: bool = True) -> tuple[dict[str, Any], list[Evidence]]:
     """A run's ``run.json`` (only its name if the run was cut off) and all its evidence, in the order of its cases.
+
+    A specification's permutations, of which there may be thousands, have their lines in ``run["cases"]`` even if the
+    run was cut off. Unless ``permutations`` are asked for, their evidence is left alone, but for those that did not pass
+    (:func:`in_full`) and for one of each database, which says where all of them ran.
 
     Raises StoreError.
     """
     file = folder / "run.json"
-    run = _json(file) if file.is_file() else {"run": folder.name}
-    evidences = [read_evidence(path) for path in sorted(folder.glob("*/evidence.json"))]
+    cut_off = not file.is_file()
+    run = {"run": folder.name} if cut_off else _json(file)
+    lines: list[dict[str, Any]] = [*run.get("cases", [])]
+    if cut_off:
+        kept = [line for one in sorted(folder.glob(f"{_LINES}*.jsonl")) for line in _whole_lines(one)]
+        lines = [line for line in kept if line.get("permutation")]
+    many = [line for line in lines if line.get("permutation")]
+    told = {line["folder"] for line in (many if permutations else in_full(many))}
+    witnesses = {_place(line): line["folder"] for line in reversed(many)}.values()
+    left = {line["folder"] for line in many} - told
+    listed = {line.get("folder") for line in lines}
+    evidences = []
+    for path in sorted(folder.glob("*/evidence.json")):
+        name = path.parent.name
+        if name in left:
+            if name in witnesses:
+                with contextlib.suppress(StoreError):  # nobody asked for it
+                    evidences.append(read_evidence(path))
+            continue
+        evidence = read_evidence(path)
+        evidences.append(evidence)
+        if name not in listed and "output" in evidence.expectation:
+            pictures = [one.name for one in sorted(path.parent.glob("*.svg"))]
+            lines.append(_line(evidence, name, evidence.history.seconds, pictures))
+    if len(lines) > len(listed) or cut_off and lines:
+        run["cases"] = sorted(lines, key=lambda line: (line["file"], line["id"]))
     evidences.sort(key=lambda one: (one.history.file, one.history.case))
     return run, evidences
+
+
+def _place(line: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells the databases that permutations ran on from each other."""
+    return str(line["id"]).partition("[")[2].partition("@")[0], str(line.get("engine")), str(line.get("level"))
+
+
+def in_full(lines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of the permutations that did not pass which a report tells in full, at most :data:`MOST_TOLD`, in their order.
+
+    First of all one of each file, then a second one of each, and so on.
+    """
+    turns: Counter[str] = Counter()
+    ranked = []
+    for place, line in enumerate(lines):
+        if line.get("permutation") and line["status"] != "passed":
+            ranked.append((turns[line["file"]], place, line))
+            turns[line["file"]] += 1
+    ranked.sort(key=lambda one: one[:2])
+    return [line for _, _, line in sorted(ranked[:MOST_TOLD], key=lambda one: one[1])]
 
 
 def _text(file: Path) -> str:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-import networkx as nx
-
 from harness.engines.base import Observer
 from harness.history import DeadlockReport, Wait
 from harness.runner.driver import Driver, Endpoint
@@ -77,6 +75,10 @@ class Watch:
 
     def cycle(self, waits: Sequence[Wait]) -> list[Wait]:
         """The edges of a cycle among ``waits``, in order; empty if there is none."""
+        if {wait.holder for wait in waits}.isdisjoint(wait.waiter for wait in waits):
+            return []  # nobody who is waited for waits
+        import networkx as nx  # here, not above: it takes a tenth of a second, and few cases come this far
+
         graph: nx.DiGraph[str] = nx.DiGraph()
         for wait in waits:
             if not graph.has_edge(wait.waiter, wait.holder):
