@@ -148,7 +148,7 @@ def _outcomes(
         pool = Pool(suite, task, deque(sorted(readable, key=lambda file: -readable[file])), number)
         outcomes = _one_by_one(
             pool.outcomes(),
-            lambda: f"{told.count.total()} of {len(files)} run, now: {', '.join(pool.running) or 'starting processes'}",
+            lambda: f"{told.count.total()} of {len(files)} run" + "".join(f"  {name}" for name in pool.running),
         )
     yield from outcomes
 
