@@ -73,7 +73,7 @@ class Board:
         self.end: tuple[RunEnd, str] = (RunEnd.completed, "")
         self._workers = workers
         self._arrivals = arrivals
-        self._times: Counter[str] = Counter()  # step → how often it was begun
+        self._times: Counter[tuple[Phase, str, str]] = Counter()  # phase, session, step → how often it was begun
         self._cycles: set[frozenset[tuple[str, str]]] = set()
         self._deadline = time.perf_counter() + case.scenario.case_deadline
         self._last_words = 0.0
@@ -94,8 +94,8 @@ class Board:
     def begin(self, step: Step, phase: Phase = Phase.schedule, entry: Entry | None = None) -> Running | None:
         """Begin a step; None if there is nothing to run here. Raises ScenarioError (a value that cannot be computed)."""
         worker = self._workers[step.session]
-        self._times[step.name] += 1
-        run = Run(step, self._times[step.name], phase)
+        self._times[phase, step.session, step.name] += 1
+        run = Run(step, self._times[phase, step.session, step.name], phase)
         if missing := worker.driver.missing(step):
             self.recorder.skipped(run, f"it needs {' and '.join(missing)}, which no step of {step.session} could read")
             return None
@@ -112,7 +112,8 @@ class Board:
 
     def skip(self, step: Step, why: str) -> None:
         """Write down that a step is not run."""
-        self.recorder.skipped(Run(step, self._times[step.name] + 1), why)
+        times = self._times[Phase.schedule, step.session, step.name]
+        self.recorder.skipped(Run(step, times + 1), why)
 
     def connected(self, step: Step) -> bool:
         """Whether the connection that the step would use is still there, as far as is known."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 from harness.engines.base import Observer
 from harness.history import DeadlockReport, Wait
@@ -75,19 +76,17 @@ class Watch:
 
     def cycle(self, waits: Sequence[Wait]) -> list[Wait]:
         """The edges of a cycle among ``waits``, in order; empty if there is none."""
-        if {wait.holder for wait in waits}.isdisjoint(wait.waiter for wait in waits):
-            return []  # nobody who is waited for waits
-        import networkx as nx  # here, not above: it takes a tenth of a second, and few cases come this far
-
-        graph: nx.DiGraph[str] = nx.DiGraph()
+        edges: dict[str, dict[str, Wait]] = {}
         for wait in waits:
-            if not graph.has_edge(wait.waiter, wait.holder):
-                graph.add_edge(wait.waiter, wait.holder, wait=wait)
+            edges.setdefault(wait.waiter, {}).setdefault(wait.holder, wait)
         try:
-            edges = nx.find_cycle(graph)
-        except nx.NetworkXNoCycle:
-            return []
-        return [graph.edges[edge[0], edge[1]]["wait"] for edge in edges]
+            TopologicalSorter(edges).prepare()
+        except CycleError as found:
+            ring = list(reversed(found.args[1][1:]))  # each waits for the next one
+            first = min(range(len(ring)), key=lambda number: list(edges).index(ring[number]))
+            ring = ring[first:] + ring[:first]
+            return [edges[waiter][holder] for waiter, holder in zip(ring, [*ring[1:], ring[0]], strict=True)]
+        return []
 
     def seen_by_server(self, cycle: Sequence[Wait]) -> bool:
         """Whether one server's own detector can find the cycle: the same server, and every holder's pid waits itself."""
