@@ -150,14 +150,26 @@ def show(
 
 
 @app.command()
-def report(run_: Annotated[str, typer.Argument(metavar="RUN")] = "latest", results: Results = RESULTS) -> None:
+def report(
+    run_: Annotated[str, typer.Argument(metavar="RUN")] = "latest",
+    results: Results = RESULTS,
+    pictures: Annotated[
+        bool,
+        typer.Option("--pictures", help="draw timeline.svg and waits.svg of each permutation of a specification, too"),
+    ] = False,
+) -> None:
     """Draw a run's report again from what is stored, and say where it is."""
     from harness.evidence.store import Store, find_run, read_run
     from harness.report.page import report_html
+    from harness.report.specifications import draw_missing, drawn
 
     folder = find_run(results, run_)
-    run, evidences = read_run(folder)
-    print(Store(folder.parent, folder.name).write("report.html", report_html(run, evidences)))
+    with progress("reading the evidence") as now:
+        run, evidences = read_run(folder, permutations=False)
+        if pictures:
+            draw_missing(folder, run, now)
+        page = Store(folder.parent, folder.name).write("report.html", report_html(run, evidences, drawn(folder, run)))
+    print(page)
 
 
 # -- servers that stay

@@ -235,7 +235,7 @@ class Suite:
                 "options": self._openly({"parameters": self.settings.parameters, **options}),
             }
         )
-        run, evidences = read_run(self.store.folder)
+        run, evidences = read_run(self.store.folder, permutations=False)
         return self.store.write("report.html", report_html(run, evidences))
 
 

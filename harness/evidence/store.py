@@ -231,34 +231,36 @@ def read_run(folder: Path, *, permutations: bool = True) -> tuple[dict[str, Any]
     Raises StoreError.
     """
     file = folder / "run.json"
-    cut_off = not file.is_file()
-    run = {"run": folder.name} if cut_off else _json(file)
-    lines: list[dict[str, Any]] = [*run.get("cases", [])]
-    if cut_off:
-        kept = [line for one in sorted(folder.glob(f"{_LINES}*.jsonl")) for line in _whole_lines(one)]
-        lines = [line for line in kept if line.get("permutation")]
+    run: dict[str, Any] = _json(file) if file.is_file() else {"run": folder.name}
+    lines = [*run.get("cases", [])] if file.is_file() else _unfinished(folder)
     many = [line for line in lines if line.get("permutation")]
     told = {line["folder"] for line in (many if permutations else in_full(many))}
     witnesses = {_place(line): line["folder"] for line in reversed(many)}.values()
     left = {line["folder"] for line in many} - told
-    listed = {line.get("folder") for line in lines}
-    evidences = []
+    known = {line.get("folder") for line in lines}
+    evidences, unlisted = [], []
     for path in sorted(folder.glob("*/evidence.json")):
         name = path.parent.name
         if name in left:
             if name in witnesses:
-                with contextlib.suppress(StoreError):  # nobody asked for it
+                with contextlib.suppress(StoreError):  # it was not asked for
                     evidences.append(read_evidence(path))
             continue
         evidence = read_evidence(path)
         evidences.append(evidence)
-        if name not in listed and "output" in evidence.expectation:
+        if name not in known and "output" in evidence.expectation:
             pictures = [one.name for one in sorted(path.parent.glob("*.svg"))]
-            lines.append(_line(evidence, name, evidence.history.seconds, pictures))
-    if len(lines) > len(listed) or cut_off and lines:
-        run["cases"] = sorted(lines, key=lambda line: (line["file"], line["id"]))
+            unlisted.append(_line(evidence, name, evidence.history.seconds, pictures))
+    if unlisted or (lines and not file.is_file()):
+        run["cases"] = sorted([*lines, *unlisted], key=lambda line: (line["file"], line["id"]))
     evidences.sort(key=lambda one: (one.history.file, one.history.case))
     return run, evidences
+
+
+def _unfinished(folder: Path) -> list[dict[str, Any]]:
+    """The permutations' lines of a run that was cut off."""
+    lines = [line for file in sorted(folder.glob(f"{_LINES}*.jsonl")) for line in _whole_lines(file)]
+    return [line for line in lines if line.get("permutation")]
 
 
 def _place(line: Mapping[str, Any]) -> tuple[str, ...]:

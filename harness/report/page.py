@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.evidence.model import Evidence
+from harness.evidence.store import in_full
 from harness.history import ENDINGS, DeadlockReport, Event, EventKind
 from harness.report import words
 from harness.report.reading import SYMBOL, found, look, paired, sessions, step_runs, telling_picture, victims
-from harness.report.svg import STYLE
+from harness.report.specifications import Listed, Specification, separated, specifications
+from harness.report.svg import STYLE, STYLE_ELEMENT
 from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
 
@@ -95,10 +96,14 @@ class Matrix:
     rows: list[tuple[str, list[list[Case]]]]
 
 
-def report_html(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> str:
+def report_html(
+    run: Mapping[str, Any], evidences: Sequence[Evidence], pictures: Mapping[str, Sequence[str]] | None = None
+) -> str:
     """The page of a run. ``run`` is what run.json holds; a case of it without evidence is listed, not drawn.
 
-    Everything that came from a server or a scenario is escaped by the template.
+    A specification's permutations are listed; some of those that did not pass are told in full. The page links the
+    ``pictures`` that their folders have, by default those that their lines speak of. Everything that came from a
+    server or a scenario is escaped by the template.
     """
     environment = Environment(
         loader=PackageLoader("harness.report"),
@@ -108,30 +113,43 @@ def report_html(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["clean"] = words.clean
-    cases = _cases(run, evidences)
-    statuses = [case.status for case in cases]
+    ordinary, permutations = separated(paired(run, evidences))
+    cases = [_case(number, *one) for number, one in enumerate(ordinary, 1)]
+    wanted = {id(line) for line in in_full([line for line, _ in permutations])}
+    told = [one for one in permutations if id(one[0]) in wanted]
+    numbers = {id(line): number for number, (line, _) in enumerate(told, len(cases) + 1)}
+    listed = specifications(permutations, pictures, numbers)
+    statuses = Counter([case.status for case in cases] + [str(line["status"]) for line, _ in permutations])
     return environment.get_template("report.html.j2").render(
         run=run,
         cases=cases,
+        specifications=listed,
+        told=[_told(numbers[id(line)], line, evidence) for line, evidence in told],
+        untold=sum(line["status"] != "passed" for line, _ in permutations) - len(told),
+        named=Counter(one.name for one in listed),
+        counted=words.counted,
+        several=len({one.where for one in listed}) > 1,
         matrix=_matrix(cases),
         separate=_SEPARATE,
-        counts={status: statuses.count(status) for status in SIGN},
+        counts={status: statuses[status] for status in SIGN},
         signs=SIGN,
         places=_places(evidences),
         hosts=_hosts(run, evidences),
-        headline=_headline(run, len(cases)),
+        headline=_headline(run, cases, permutations, listed),
         picture_style=Markup(STYLE),
     )
 
 
-def _headline(run: Mapping[str, Any], cases: int) -> str:
+def _headline(
+    run: Mapping[str, Any], cases: Sequence[Case], permutations: Sequence[Listed], listed: Sequence[Specification]
+) -> str:
     seconds = f"{float(run['seconds']):.1f} s" if run.get("seconds") else ""
-    facts = [str(run.get("started") or ""), seconds, f"{cases} case{'' if cases == 1 else 's'}"]
+    facts = [str(run.get("started") or ""), seconds]
+    if cases or not permutations:
+        facts.append(words.counted(len(cases), "case"))
+    if permutations:
+        facts.append(words.permutations(len(permutations), len(listed)))
     return ", ".join(fact for fact in facts if fact)
-
-
-def _cases(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[Case]:
-    return [_case(number, entry, evidence) for number, (entry, evidence) in enumerate(paired(run, evidences), 1)]
 
 
 def _case(number: int, entry: Mapping[str, Any], evidence: Evidence | None) -> Case:
@@ -185,9 +203,16 @@ def _case(number: int, entry: Mapping[str, Any], evidence: Evidence | None) -> C
     )
 
 
+def _told(number: int, line: Mapping[str, Any], evidence: Evidence | None) -> Case:
+    """A permutation in full."""
+    case = _case(number, line, evidence)
+    case.title = f"{case.title or case.scenario}, permutation {line['permutation'].get('schedule', '')}"
+    return case
+
+
 def _picture(svg: str) -> Markup:
     # The pictures escape what they show; on a page their common style need stand only once.
-    return Markup(re.sub("<style>.*?</style>", "", svg, count=1, flags=re.DOTALL))
+    return Markup(svg.replace(STYLE_ELEMENT, "", 1))
 
 
 def _engine(evidence: Evidence) -> str:

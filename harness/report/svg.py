@@ -116,7 +116,7 @@ def _attributes(given: dict[str, float | str], cls: str) -> str:
     return said + _attribute("class", cls) if cls else said
 
 
-_STYLE_ELEMENT = f"<style>{_text(STYLE)}</style>"
+STYLE_ELEMENT = f"<style>{_text(STYLE)}</style>"
 
 
 class Canvas:
@@ -197,5 +197,5 @@ class Canvas:
             f' aria-labelledby="{self.prefix}-title {self.prefix}-desc" class="psh">'
             f'<title id="{self.prefix}-title">{_text(self._title)}</title>'
             f'<desc id="{self.prefix}-desc">{_text(self._description)}</desc>'
-            f'{_STYLE_ELEMENT}{defs}<rect width="100%" height="100%" class="f-paper" />{body}</svg>'
+            f'{STYLE_ELEMENT}{defs}<rect width="100%" height="100%" class="f-paper" />{body}</svg>'
         )

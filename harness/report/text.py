@@ -17,6 +17,7 @@ from harness.history import Wait
 from harness.report import words
 from harness.report.columns import Line, timeline_lines
 from harness.report.reading import found, paired, telling_picture, victims
+from harness.report.specifications import Listed, Specification, separated, specifications
 
 VERDICT = {
     "passed": ("✓ passed", "bold green"),
@@ -64,8 +65,20 @@ def case_renderable(evidence: Evidence) -> RenderableType:
 
 
 def run_renderable(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> RenderableType:
-    """A run for ``console.print``: what ran where, and a row per case."""
-    cases = paired(run, evidences)
+    """A run for ``console.print``: what ran where, a row per case, and one per specification for all its permutations."""
+    cases, permutations = separated(paired(run, evidences))
+    listed = specifications(permutations)
+    parts: list[RenderableType] = [Text(_run_head(run), style="bold"), *_run_facts(run, evidences)]
+    if cases or not listed:
+        lines = [line for line, _ in cases]
+        parts += [_case_table(cases), _counts(words.counted(len(lines), "case"), lines)]
+    if listed:
+        lines = [line for line, _ in permutations]
+        parts += [_specification_table(listed), _counts(words.permutations(len(lines), len(listed)), lines)]
+    return Group(*parts)
+
+
+def _case_table(cases: Sequence[Listed]) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False, header_style="bold")
     for name, options in _COLUMNS.items():
         table.add_column(name, **options)
@@ -80,9 +93,33 @@ def run_renderable(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> Ren
             Text(words.one_line(", ".join(struck)) or "–"),
             f"{float(case.get('seconds') or 0):.2f}",
         )
-    return Group(
-        Text(_run_head(run), style="bold"), *_run_facts(run, evidences), table, _counts([case for case, _ in cases])
-    )
+    return table
+
+
+def _specification_table(listed: Sequence[Specification]) -> Table:
+    table = Table(box=box.SIMPLE, pad_edge=False, header_style="bold")
+    table.add_column("specification", overflow="fold")
+    table.add_column("verdict")
+    for name in ("permutations", "waited", "deadlocks", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    several = len({one.where for one in listed}) > 1
+    for one in listed:
+        text, style = VERDICT.get(one.status, (one.status, ""))
+        others = [permutation.schedule for permutation in one.permutations if permutation.status != "passed"]
+        which = f": {', '.join(others[:_NAMED])}" if others else ""
+        which += f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        table.add_row(
+            Text(words.one_line(f"{one.name}, {one.where}" if several else one.name)),
+            Text.assemble((text, style), words.one_line(which)),
+            str(len(one.permutations)),
+            one.waited or "–",
+            str(one.deadlocks or "–"),
+            f"{one.seconds:.2f}",
+        )
+    return table
+
+
+_NAMED = 4  # permutations that did not pass; of more, how many
 
 
 _COLUMNS: dict[str, dict[str, Any]] = {
@@ -113,9 +150,9 @@ def _run_facts(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[Te
     return lines
 
 
-def _counts(cases: Sequence[Mapping[str, Any]]) -> Text:
-    statuses = [str(case["status"]) for case in cases]
-    text = Text(f"{len(cases)} case{'' if len(cases) == 1 else 's'}: ")
+def _counts(what: str, lines: Sequence[Mapping[str, Any]]) -> Text:
+    statuses = [str(line["status"]) for line in lines]
+    text = Text(f"{what}: ")
     for i, (status, (_, style)) in enumerate(VERDICT.items()):
         number = statuses.count(status)
         text.append(", " if i else "").append(f"{number} {status}", style=style if number else "dim")

@@ -45,6 +45,16 @@ def value(thing: Any) -> str:
     return one_line(str(thing))
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 case``, ``3 cases``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def permutations(number: int, specifications: int) -> str:
+    """``736 permutations of 40 specifications``."""
+    return f"{counted(number, 'permutation')} of {counted(specifications, 'specification')}"
+
+
 def milliseconds(seconds: float) -> str:
     """``1.4``, ``131``, ``5,003``: as many digits as one reads."""
     ms = seconds * 1000
