@@ -372,7 +372,7 @@ def test_a_process_that_dies_costs_one_specification(tmp_path: Path, url: str) -
     with started(tmp_path, url, "-n", "2") as process:
         sleeping(process, url, "d-asleep", 2)
         for child in psutil.Process(process.pid).children():
-            if "spawn_main" in " ".join(child.cmdline()):
+            if "resource_tracker" not in " ".join(child.cmdline()):
                 child.kill()
         stdout, stderr = process.communicate(timeout=20)
     assert process.returncode == 1
