@@ -139,13 +139,13 @@ def show(
     from harness.report.text import case_renderable, run_renderable
 
     console = make_console()
-    run, evidences = read_run(find_run(results, run_))
+    run, evidences = read_run(find_run(results, run_), permutations=bool(case))
     matching = [one for one in evidences if case and case in one.history.case]
     if case and not matching:
         raise ScenarioError(f"no case of this run has {case!r} in its id")
     if not case:
         console.print(run_renderable(run, evidences))
-    for evidence in matching or (evidences if len(evidences) == 1 else []):
+    for evidence in matching or (evidences if len(run.get("cases", evidences)) == 1 else []):
         console.print(case_renderable(evidence))
 
 
