@@ -79,11 +79,11 @@ class Outcome:
     """What a step gave. ``error`` is None if it went well.
 
     ``may_release`` is False only if the engine is sure that the step let nobody go, so that the coordinator need
-    not ask the server about the waiting sessions. ``later`` makes the results when they are first looked at: on the way
-    from one step to the next nobody does.
+    not ask the server about the waiting sessions. ``empty``: there was no command in it. ``later`` makes the results when
+    they are first looked at: on the way from one step to the next nobody does.
     """
 
-    __slots__ = ("_later", "_results", "ended", "error", "in_transaction", "may_release", "notices")
+    __slots__ = ("_later", "_results", "empty", "ended", "error", "in_transaction", "may_release", "notices")
 
     def __init__(
         self,
@@ -101,6 +101,7 @@ class Outcome:
         self.in_transaction = in_transaction
         self.ended = ended
         self.may_release = may_release
+        self.empty = False
         self.notices: list[Notice] = []
 
     @property

@@ -25,6 +25,7 @@ from harness.history import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.vocabulary import DEFAULT_LEVEL, LEVELS
 
 _CONNECT_SECONDS = 10
+_NAME = "application_name"
 _DEADLOCK_TIMEOUT = {"low": "100ms", "normal": "", "high": "60s"}
 
 # Commands that let nobody go who was already waiting: the locks that end with them were taken by themselves, and
@@ -54,7 +55,9 @@ class PostgreSQL:
 
     def open(self, url: str, options: SessionOptions) -> PostgreSQLSession:
         """Open a session whose transactions begin at ``options.level``."""
-        return PostgreSQLSession(_connect(url, options.name, options.settings), options)
+        settings = dict(options.settings)
+        name = settings.pop(_NAME, options.name)  # what RESET comes back to; the session's own is set on top of it
+        return PostgreSQLSession(_connect(url, name, settings), options)
 
     def observe(self, url: str, run: str) -> PostgreSQLObserver:
         """Open the connection that asks who waits for whom."""
@@ -140,6 +143,8 @@ class PostgreSQLSession:
                     "deadlock victim not steered: this role may not set deadlock_timeout "
                     "(GRANT SET ON PARAMETER deadlock_timeout TO it)"
                 )
+        if _NAME in options.settings:
+            connection.execute(f"SELECT set_config('{_NAME}', $1, false)".encode(), (options.name,))
         self.observed_level, messages, query_id = _settled(connection)
         if options.as_text:
             with contextlib.suppress(psycopg.Error):  # not every role may: then texts are in the server's language
@@ -259,6 +264,7 @@ class PostgreSQLSession:
         outcome.in_transaction = after in _IN_TRANSACTION
         outcome.ended = _ended(before, after, outcome.error, tags)
         outcome.may_release = _may_release(before, after, text, tags)
+        outcome.empty = not good and outcome.error is None
         return outcome
 
     def _error(self, results: Sequence[PGresult]) -> ErrorRecord:
@@ -272,6 +278,8 @@ class PostgreSQLSession:
             full = self._decoded(results[0].error_message)
         if not self._as_text:
             return record
+        if results and (message := results[0].error_field(DiagnosticField.MESSAGE_PRIMARY)) is not None:
+            record = record.model_copy(update={"message": self._decoded(message)})  # which may be an empty one
         severity = self._decoded(results[0].error_field(DiagnosticField.SEVERITY) or b"") if results else ""
         lost = self._decoded(results[-1].error_message) if len(results) > 1 else ""
         return record.model_copy(update={"severity": severity, "full": full, "lost": lost})

@@ -116,7 +116,7 @@ def _last_words(history: History) -> str:
     if history.end is RunEnd.hung:
         late = next((event for event in reversed(history.events) if event.kind is EventKind.overdue), None)
         if history.end_text or late is None:
-            return f"{history.end_text}\n"
+            return "\nactive steps are:".join(history.end_text.rsplit("; active steps are:", 1)) + "\n"
         return f"step {late.step} timed out after {int(2 * (late.seconds or 0))} seconds\n"
     if history.end is RunEnd.lost:
         # A connection may be lost with no step left that needs it: then nobody gives up.
@@ -193,4 +193,6 @@ def _last_rows(event: Event) -> str:
 
 
 def _whole(error: ErrorRecord) -> str:
+    if error.code == "harness" and not error.full:
+        return ""  # neither the server nor libpq has said anything: the result was of no kind that is expected
     return (error.full or f"{error.message}\n") + error.lost

@@ -36,6 +36,10 @@ CANCEL_GRACE = 5.0
 """Seconds that a cancelled step has to end before its connection is given up."""
 
 
+NO_COMMAND = ErrorRecord(kind=ErrorKind.other, code="harness", message="there is no command in it")
+"""What isolationtester holds against a set-up or a tear-down that is empty. A step may be."""
+
+
 @dataclass(slots=True, eq=False)
 class Running:
     """A step that has begun and whose ending is not written down yet."""
@@ -142,11 +146,15 @@ class Board:
         assert completion is not None
         del self.running[completion.session]
         outcome = completion.outcome
+        scheduled = running.run.phase is Phase.schedule
+        if not scheduled and outcome.empty and self.case.scenario.as_text:
+            outcome.error = NO_COMMAND
         kind = ending(outcome, timed_out=running.timed_out, broken=running.broken)
         operations = running.worker.driver.operations(running.step, running.prepared, outcome)
         why = running.why if kind in (EventKind.timeout, EventKind.cancelled) else ""
         self.recorder.end(running.run, kind, outcome, operations, completion.finished - running.started, text=why)
-        for heard in running.worker.notifications(running.step):
+        # Those of a set-up or a tear-down wait for the session's next step of the schedule, in whatever case that is.
+        for heard in running.worker.notifications(running.step) if scheduled else ():
             sender = self.watch.session(running.step.database, heard.pid) or f"PID {heard.pid}"
             text = f'NOTIFY "{heard.channel}" with payload "{heard.payload}" from {sender}'
             self.recorder.notification(running.run, text)
@@ -155,8 +163,8 @@ class Board:
     def lost(self, running: Running) -> None:
         """End the run if the step's session has lost its connection."""
         error = running.completion.outcome.error if running.completion else None
-        if running.run.phase is Phase.teardown:
-            return  # what was to be seen has been seen
+        if running.run.phase is Phase.teardown or (running.run.phase is Phase.setup and self.case.scenario.shared):
+            return  # what was to be seen has been seen; a set-up that fails is the end, whatever the reason
         if error is not None and error.kind is ErrorKind.connection:
             self.finish(RunEnd.lost, f"{running.step.session} lost its connection: {error.message}")
 

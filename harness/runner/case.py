@@ -23,6 +23,7 @@ from harness.history import (
     ScheduledStep,
 )
 from harness.runner.arrivals import Arrivals
+from harness.runner.board import NO_COMMAND
 from harness.runner.coordinator import Coordinator
 from harness.runner.databases import Databases
 from harness.runner.driver import Prepared, captured, prepare
@@ -177,6 +178,8 @@ class Play:
                 return error.message
             for attempt in range(1, SETUP_ATTEMPTS + 1):
                 outcome = self._ask(self.stage.controls[alias], prepared)
+                if outcome.empty and self.scenario.as_text:
+                    outcome.error = NO_COMMAND
                 error_record = outcome.error
                 if error_record is None:
                     break

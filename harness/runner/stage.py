@@ -89,8 +89,6 @@ class Stage:
         if known and placed.level not in (*known, DEFAULT_LEVEL):
             product = made.admin.capabilities.product
             raise ServerUnavailable(f"{placed.logical}: {product} does not give {placed.level!r}")
-        settings = dict(self.scenario.settings.get(placed.engine, {}))
-        settings.pop(NAME, None)
         self.made[placed.alias] = made
         self.endpoints[placed.alias] = Endpoint(
             alias=placed.alias,
@@ -99,7 +97,7 @@ class Stage:
             level=placed.level,
             name=made.name,
             server=made.server,
-            settings=settings,
+            settings=self.scenario.settings.get(placed.engine, {}),
             as_text=self.scenario.as_text,
         )
 
@@ -130,7 +128,8 @@ class Stage:
     def _control(self, alias: str) -> None:
         endpoint = self.endpoints[alias]
         level = endpoint.level if endpoint.level == DEFAULT_LEVEL else endpoint.engine.levels[0]
-        options = SessionOptions(self._label("control"), level, settings=endpoint.settings, as_text=endpoint.as_text)
+        name = "control connection" if NAME in endpoint.settings else "control"
+        options = SessionOptions(self._label(name), level, settings=endpoint.settings, as_text=endpoint.as_text)
         self.controls[alias] = control = endpoint.engine.open(endpoint.url, options)
         self._stack.callback(control.close)
 

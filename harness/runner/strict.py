@@ -53,6 +53,8 @@ class Strict:
             ended = self._try(running, may_block=True, first=True)
             self._pass(may_block=True)
             if not ended and board.going:
+                if entry.holds and any(one.completion is None for one in self._waiting):
+                    self._let_run(running)
                 self._waiting.append(running)
         self._pass(may_block=False)
         if self._waiting and board.going:
@@ -72,7 +74,7 @@ class Strict:
             self._pass(may_block=True)
             if board.running.get(session) is old and len(self._waiting) == before and board.going:
                 self._take(FIRST_LOOK)  # held back: only what the others do can change that
-                self._give_up_after(old, 2 * board.case.scenario.deadline, began)
+                self._give_up_after(old, 2 * board.case.scenario.deadline, began, held=True)
 
     def _pass(self, *, may_block: bool) -> None:
         """Try each step that waits, in order; again if one may have been held back by what then happened."""
@@ -97,9 +99,9 @@ class Strict:
             board.recorder.held(running.run, "held back at the first look")
             return False
         ended = self._await(running, may_block=may_block, first=first)
-        self._hear(running)
         if not board.going:
             return running.step.session not in board.running
+        self._hear(running)
         if not ended:
             if first:
                 board.note({running: self._seen[running]}, complete=True)
@@ -110,6 +112,9 @@ class Strict:
                     what = hold.step if hold.notices is None else f"{hold.notices} notices of {hold.step}"
                     board.recorder.held(running.run, f"held back by {what}")
                 return False
+        if running.completion is not None and (late := len(running.completion.outcome.notices)):
+            self._notices[running.step.session] += late  # those after its first result are heard only now
+            self._new_notice = True
         board.record(running)
         return True
 
@@ -134,11 +139,26 @@ class Strict:
             late = time.perf_counter() - began
             if late > board.case.scenario.deadline and not overdue:
                 overdue = running.timed_out = True
-                running.why = f"cancelled by the harness after {late:.0f} s"
+                running.why = f"cancelled by the harness after {int(late)} s"
+                self._hear(running)  # it was said before
                 board.recorder.overdue(running.run, late)
                 running.worker.cancel()
             self._give_up_after(running, 2 * board.case.scenario.deadline, began)
         return running.completion is not None
+
+    def _let_run(self, running: Running) -> None:
+        """Leave the step that was begun last, if nobody has waited for it yet, the time that it has in isolationtester.
+
+        That looks for 10 ms at each step that is blocked, and what was begun before goes on meanwhile.
+        """
+        until = time.perf_counter() + CHAIN_GRACE
+        pause = FIRST_LOOK
+        while running.completion is None and self._board.going and (left := until - time.perf_counter()) > 0:
+            if self._fresh and self._seen.get(running):
+                return
+            if not self._take(min(pause, left)):
+                self._look(undecided=None)
+                pause = min(pause * 2, LONGEST_PAUSE)
 
     def _take(self, timeout: float) -> bool:
         """Take what has ended; True if anything had."""
@@ -172,12 +192,21 @@ class Strict:
                 todo.append(holder)
         return True
 
-    def _give_up_after(self, running: Running, limit: float, began: float) -> None:
-        """End the run if the step was waited for longer than ``limit`` seconds."""
+    def _give_up_after(self, running: Running, limit: float, began: float, *, held: bool = False) -> None:
+        """End the run if the step was waited for longer than ``limit`` seconds; in isolationtester's words."""
         seconds = time.perf_counter() - began
-        if seconds > limit:
-            self._board.finish(RunEnd.hung, f"step {running.step.name} timed out after {seconds:.0f} seconds")
-            self._board.cancel_all(self._board.end[1])
+        if seconds <= limit:
+            return
+        board = self._board
+        text = f"step {running.step.name} timed out after {int(seconds)} seconds"
+        if held:
+            sessions = board.case.scenario.sessions
+            active = [board.running[one.name].step.name for one in sessions if one.name in board.running]
+            text += f"; active steps are: {' '.join(active)}"
+        else:
+            self._hear(running)
+        board.finish(RunEnd.hung, text)
+        board.cancel_all(text)
 
     def _hear(self, running: Running) -> None:
         """Write down what the server has said to the session so far."""

@@ -56,7 +56,7 @@ def _reason(scenario: Scenario, placed: list[Placed]) -> str:
         return why
     engine_of = {database.alias: database.engine for database in placed}
     for session in scenario.sessions:
-        for step in (*session.setup, *session.steps):
+        for step in (*session.setup, *session.steps, *session.teardown):
             if engine_of[step.database] not in step.bodies and "*" not in step.bodies:
                 return f"step {step.name} says nothing for {engine_of[step.database]}, where {step.database!r} is here"
     return ""
