@@ -320,7 +320,7 @@ def _result_set(result: PGresult, values: abc.Transformer | None) -> ResultSet:
     affected = result.command_tuples if status.startswith(_WRITES) else None
     if not result.nfields:
         return _done(status, affected)
-    columns = [(result.fname(index) or b"").decode() for index in range(result.nfields)]
+    columns = [(result.fname(index) or b"").decode(errors="replace") for index in range(result.nfields)]
     try:
         if values is None:
             rows = _texts(result)
@@ -341,7 +341,7 @@ def _done(status: str, affected: int | None) -> ResultSet:
 def _texts(result: PGresult) -> list[list[Any]]:
     columns = range(result.nfields)
     cells = [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)]
-    return [[None if cell is None else cell.decode() for cell in row] for row in cells]
+    return [[None if cell is None else cell.decode(errors="replace") for cell in row] for row in cells]
 
 
 def _ended(before: int, after: int, error: ErrorRecord | None, tags: Sequence[bytes]) -> TransactionEnd | None:

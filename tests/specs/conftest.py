@@ -22,7 +22,7 @@ from harness.suite import Suite
 DATA = Path(__file__).parent / "data"
 
 LONG = 10
-"""Seconds that a step may take where a specification is not called ``…_timeout_2``."""
+"""Seconds that a step may take, if nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +61,25 @@ class Runner:
         self._specs: dict[int, Specs] = {}
 
     def __call__(self, file: Path) -> Both:
-        waits = file.stem.endswith("_timeout_2")
-        seconds = 2 if waits else LONG
+        """One after the other: what the C program printed is what is expected here."""
+        real = self._start(file, LONG)
+        printed = real.communicate(timeout=60)[0]
+        (self._folder / f"{file.stem}.out").write_bytes(printed)
+        return self._both(real, printed, self._here(file, LONG))
+
+    def at_once(self, file: Path, seconds: int) -> Both:
+        """Side by side, where both only wait: nothing is known here of what the C program prints."""
+        real = self._start(file, seconds)
+        here = self._here(file, seconds)
+        return self._both(real, real.communicate(timeout=60)[0], here)
+
+    def _here(self, file: Path, seconds: int) -> SpecResult:
         if seconds not in self._specs:
             self._specs[seconds] = Specs(self.suite, self._folder, timeout=seconds)
         specs = self._specs[seconds]
-        real = self._start(file, seconds)
-        if waits:  # they only wait: side by side
-            here = specs.run(specs.read(file))
-            printed = real.communicate(timeout=60)[0]
-        else:
-            printed = real.communicate(timeout=60)[0]
-            (self._folder / f"{file.stem}.out").write_bytes(printed)
-            here = specs.run(specs.read(file))
+        return specs.run(specs.read(file))
+
+    def _both(self, real: subprocess.Popen[bytes], printed: bytes, here: SpecResult) -> Both:
         if real.returncode or self._left_something():
             self.close()
         return Both(printed.decode(), real.returncode, here)
