@@ -143,7 +143,7 @@ class Suite:
             with Stage(case, self.databases, meanwhile=self.meanwhile) as stage:
                 play = Play(case, stage).run()
         telling = _Telling(self, play, time.perf_counter() - began, then)
-        self.meanwhile.later(telling.judge, telling.keep)
+        self.meanwhile.later(telling.judge)
         return play.end[0]
 
     def _on_stage(self, case: Case, lent: Made | None) -> Play:
@@ -240,7 +240,7 @@ class Suite:
 
 
 class _Telling:
-    """What is to be done with a case that has been run, in small works."""
+    """What is to be done with a case that has been run, in small works; each one is followed by the next."""
 
     def __init__(self, suite: Suite, play: Play, seconds: float, then: Callable[[Result], None]) -> None:
         self._suite = suite
@@ -259,6 +259,7 @@ class _Telling:
             verdict=judge(history, case.expectation),
         )
         self._seconds += time.perf_counter() - began
+        self._suite.meanwhile.later(self.keep)
 
     def keep(self) -> None:
         began = time.perf_counter()
