@@ -8,18 +8,22 @@ from pathlib import Path
 import pytest
 
 from harness.specs import Specs, difference
-from harness.suite import Suite
+from harness.suite import Settings, Suite
 
 DATA = Path(__file__).parent / "postgresql_isolation"
 SPECS = sorted((DATA / "specs").glob("*.spec"))
 
 
 @pytest.fixture(scope="session")
-def specs(suite: Suite) -> Iterator[Specs]:
-    """One database for all of them, as in PostgreSQL's own tests."""
-    made = Specs(suite)
+def specs(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Specs]:
+    """One database for all of them, as in PostgreSQL's own tests; a run of their own, since it stays between tests."""
+    root = tmp_path_factory.mktemp("specs")
+    environ = {"PROMPTSALES_URL": suite.servers.target("promptsales").url}
+    own = Suite(Settings(root=root, results=root / "results", mode="external", environ=environ))
+    made = Specs(own)
     yield made
     made.close()
+    own.close()
 
 
 def test_all_are_here() -> None:

@@ -241,7 +241,7 @@ class Observer(Protocol):
         ...
 
     def deadlock_reports(self, pids: Sequence[str]) -> list[DeadlockReport]:
-        """The engine's own reports of deadlocks among ``pids`` since this observer was opened (``database`` empty)."""
+        """The engine's own reports of deadlocks among ``pids`` that were not given before (``database`` empty)."""
         ...
 
     def close(self) -> None:

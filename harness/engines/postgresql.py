@@ -143,9 +143,7 @@ class PostgreSQLSession:
                     "deadlock victim not steered: this role may not set deadlock_timeout "
                     "(GRANT SET ON PARAMETER deadlock_timeout TO it)"
                 )
-        if _NAME in options.settings:
-            connection.execute(f"SELECT set_config('{_NAME}', $1, false)".encode(), (options.name,))
-        self.observed_level, messages, query_id = _settled(connection)
+        self.observed_level, messages, query_id = _settled(connection, options)
         if options.as_text:
             with contextlib.suppress(psycopg.Error):  # not every role may: then texts are in the server's language
                 if messages not in ("C", "POSIX") and not messages.startswith(("C.", "en_")):
@@ -295,20 +293,26 @@ class PostgreSQLSession:
             self._connection.close()
 
 
-def _settled(connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[str, str, str]:
-    """The level of its transactions, the language of its messages, whether queries are numbered.
+def _settled(connection: psycopg.Connection[tuple[Any, ...]], options: SessionOptions) -> tuple[str, str, str]:
+    """The level of its transactions, the language of its messages, whether queries are numbered: all in one question.
 
-    And if we are killed, a statement that waits or sleeps shall end too: by itself it would never look.
+    If the settings give it a name, it gets its own on top of that. And if we are killed, a statement that waits or
+    sleeps shall end too: by itself it would never look.
     """
-    ask = (
-        "current_setting('transaction_isolation'), current_setting('lc_messages'), "
-        "coalesce(current_setting('compute_query_id', true), '')"
-    )
+    parts = [
+        "current_setting('transaction_isolation')",
+        "current_setting('lc_messages')",
+        "coalesce(current_setting('compute_query_id', true), '')",
+    ]
+    values = []
+    if _NAME in options.settings:
+        parts.append(f"set_config('{_NAME}', $1, false)")
+        values.append(options.name)
+    look = "set_config('client_connection_check_interval', '500ms', false)"
     try:
-        look = "set_config('client_connection_check_interval', '500ms', false)"
-        row = connection.execute(f"SELECT {ask}, {look}".encode()).fetchone()
+        row = connection.execute(f"SELECT {', '.join([*parts, look])}".encode(), values).fetchone()
     except psycopg.Error:  # before 14, and not on every system
-        row = connection.execute(f"SELECT {ask}".encode()).fetchone()
+        row = connection.execute(f"SELECT {', '.join(parts)}".encode(), values).fetchone()
     assert row is not None
     level, messages, query_id = map(str, row[:3])
     return level, messages, query_id

@@ -51,6 +51,14 @@ LEFT JOIN LATERAL (SELECT relation::regclass::text AS relation, page, tuple
 WHERE pg_isolation_test_session_is_blocked(w.pid, $2::int[])
 """
 
+_LOG = """
+SELECT pg_read_file(log, greatest($1::bigint, size - $2::bigint), $2::bigint), size
+FROM pg_current_logfile() AS l(log), LATERAL (SELECT size FROM pg_stat_file(log)) s
+"""
+
+_MOST_READ = 4_000_000
+"""Bytes of the log that are looked through for a deadlock: one that is reported at all is among the last."""
+
 _LOCKS = """
 SELECT l.pid::text AS pid, l.locktype AS type,
        coalesce(l.relation::regclass::text, l.transactionid::text, l.virtualxid, l.objid::text, '') AS object,
@@ -113,23 +121,25 @@ class PostgreSQLObserver:
         return []
 
     def deadlock_reports(self, pids: Sequence[str]) -> list[DeadlockReport]:
-        """The server log's entries ``deadlock detected`` of these sessions since this observer was opened."""
+        """The server log's entries ``deadlock detected`` of these sessions that were not given before."""
         if self._log_offset is None:
             return []
         deadline = time.monotonic() + 1.0  # the logging collector writes a little later than the client hears
         while True:
-            found = list(deadlock_entries(self._read_log(), set(pids)))
+            log, end = self._read_log(self._log_offset)
+            found = list(deadlock_entries(log, set(pids)))
+            if found:
+                self._log_offset = end
             if found or time.monotonic() > deadline:
                 return [DeadlockReport(database="", source="server log", text=text) for text in found]
             time.sleep(0.02)  # there is no event to wait for: the log is a file
 
-    def _read_log(self) -> str:
+    def _read_log(self, begin: int) -> tuple[str, int]:
+        """The log from ``begin`` on, the end of it if that is very much, and where it ends now."""
         with contextlib.suppress(psycopg.Error):
-            row = self._connection.execute(
-                "SELECT pg_read_file(pg_current_logfile(), $1, 4000000)", (self._log_offset,)
-            ).fetchone()
-            return str(row[0]) if row else ""
-        return ""
+            row = self._connection.execute(_LOG, (begin, _MOST_READ)).fetchone()
+            return (str(row[0]), int(row[1])) if row else ("", begin)
+        return "", begin
 
     def close(self) -> None:
         """Disconnect."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from harness.engines import engine
-from harness.engines.base import OWNED, Admin, Engine, Naming, owner_of
+from harness.engines.base import OWNED, Admin, Engine, Naming, Observer, owner_of
 from harness.errors import EngineError, HarnessError
 from harness.servers.base import Servers, Target
 
@@ -45,6 +45,7 @@ class Databases:
         self._numbers = itertools.count(1)
         self._admins: dict[str, Admin] = {}
         self._made: dict[str, Made] = {}
+        self._observers: dict[str, Observer] = {}
         self._lock = threading.RLock()
 
     def make(self, logical: str, levels: Sequence[str], name: str = "") -> Made:
@@ -76,10 +77,19 @@ class Databases:
         self._made[name] = made
         return made
 
+    def observer(self, made: Made) -> Observer:
+        """The connection that asks who waits for whom on a database; opened when it is first asked for, closed with it."""
+        observer = self._observers.get(made.name)
+        if observer is None:
+            observer = self._observers[made.name] = made.engine.observe(made.url, self.run)
+        return observer
+
     def drop(self, made: Made) -> None:
         """Drop it. Raises HarnessError if that cannot be done; if the server has died, its next user finds another."""
         with self._lock:
             self._made.pop(made.name, None)
+            if observer := self._observers.pop(made.name, None):
+                observer.close()
             try:
                 made.admin.drop(made.name)
             except HarnessError:

@@ -152,9 +152,7 @@ class Stage:
         self._sessions.callback(driver.close)
 
     def _observer(self, alias: str) -> None:
-        endpoint = self.endpoints[alias]
-        self._observers[alias] = observer = endpoint.engine.observe(endpoint.url, self.databases.run)
-        self._stack.callback(observer.close)
+        self._observers[alias] = self.databases.observer(self.made[alias])
 
     def _open(self, works: Mapping[tuple[str, str], Callable[[], None]]) -> None:
         """Connect side by side: most of the time a server takes to make a session, it is waited for."""

@@ -350,7 +350,7 @@ def test_a_lost_connection_ends_the_run_and_every_step(play: Play) -> None:
 def test_an_observer_that_is_gone_ends_the_run(play: Play, suite: Suite, server: Server) -> None:
     kill = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE application_name = 'psh:{suite.settings.run_id}/observer'"
+        f"WHERE application_name = 'psh:{suite.settings.run_id}/observer' AND datname = current_database()"
     )
     evidence = play.table(f"""
         sessions:
