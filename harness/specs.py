@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from harness.engines.base import Sharing
@@ -97,12 +98,26 @@ class Specs:
         self._expected = expected
         self._timeout = timeout
         self._database: Made | None = None
+        self._ahead: dict[Path, Specification] = {}
 
     def read(self, file: Path) -> Specification:
         """Read a specification; expected outputs are in the folder ``expected`` beside its own, if no other was named.
 
         Raises ScenarioError.
         """
+        return self._ahead.pop(file, None) or self._read(file)
+
+    def read_ahead(self, file: Path) -> None:
+        """Read the specification that comes next, and connect its sessions, while the one before is run."""
+        self._suite.meanwhile.later(partial(self._read_ahead, file))
+
+    def _read_ahead(self, file: Path) -> None:
+        with contextlib.suppress(HarnessError):  # it is read again when its turn has come, and says why
+            specification = self._ahead[file] = self._read(file)
+            if self._database and specification.cases[0].reason == "" and not specification.scenario.database_name:
+                self._suite.prepare(specification.cases[0], self._database)
+
+    def _read(self, file: Path) -> Specification:
         folder = self._expected or file.resolve().parent.parent / "expected"
         scenario = load_spec(file, folder, self._timeout)
         made = tuple(cases(scenario, self._suite.servers.describe))
@@ -154,6 +169,7 @@ class Specs:
 
     def close(self) -> None:
         """Drop the database. Never raises."""
+        self._suite.forget_prepared()
         made, self._database = self._database, None
         if made is not None:
             with contextlib.suppress(HarnessError):  # a dead server has nothing to be dropped

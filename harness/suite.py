@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.errors import ScenarioError, StoreError
+from harness.errors import HarnessError, ScenarioError, StoreError
 from harness.evidence.model import Evidence, Status
 from harness.evidence.store import Store
 from harness.evidence.verdict import judge
@@ -98,6 +101,7 @@ class Suite:
         self._sensitive: set[str] = set()
         self._paths: dict[Path, str] = {}
         self._stage: tuple[object, Stage] | None = None
+        self._prepared: tuple[object, Future[Stage]] | None = None
 
     @property
     def owner(self) -> bool:
@@ -151,7 +155,7 @@ class Suite:
         key = (case.scenario.file, case.databases, lent)
         if self._stage is None or self._stage[0] != key:
             self.leave_stage()
-            self._stage = (key, Stage(case, self.databases, lent, self.meanwhile))
+            self._stage = (key, self._prepared_for(key) or Stage(case, self.databases, lent, self.meanwhile))
         completed = False
         try:
             play = Play(case, self._stage[1]).run()
@@ -160,6 +164,37 @@ class Suite:
             if not completed:  # what the sessions are in now is nothing to begin with
                 self.leave_stage()
         return play
+
+    def prepare(self, case: Case, lent: Made) -> None:
+        """Begin to connect the sessions of a ``shared`` scenario, which comes next: a thread waits for the server."""
+        self.forget_prepared()
+
+        def connect() -> Stage:
+            stage = Stage(case, self.databases, lent, self.meanwhile)
+            try:
+                stage.connect_once(case)
+            except BaseException:
+                stage.close()
+                raise
+            return stage
+
+        self._prepared = ((case.scenario.file, case.databases, lent), in_a_thread(connect))
+
+    def _prepared_for(self, key: object) -> Stage | None:
+        """The stage that was prepared, if it is this one. Raises what connecting raised."""
+        if self._prepared is None or self._prepared[0] != key:
+            return None
+        _, stage = self._prepared
+        self._prepared = None
+        return stage.result()
+
+    def forget_prepared(self) -> None:
+        """Put away a stage that was prepared and is not played on. Never raises."""
+        if self._prepared is not None:
+            _, stage = self._prepared
+            self._prepared = None
+            with contextlib.suppress(HarnessError):
+                stage.result().close()
 
     def leave_stage(self) -> None:
         """Put away what the cases of a ``shared`` scenario had in common. Never raises."""
@@ -208,6 +243,7 @@ class Suite:
     def close(self) -> None:
         """Drop what is left and disconnect. Never raises."""
         self.leave_stage()
+        self.forget_prepared()
         self.databases.close()
 
     def finish(self, options: Mapping[str, Any] | None = None) -> Path | None:
@@ -269,6 +305,20 @@ class _Telling:
         self._seconds += time.perf_counter() - began
         path = self._suite.keep(evidence, pictures, self._seconds)
         self._then(Result(evidence, path, self._seconds))
+
+
+def in_a_thread(work: Callable[[], Stage]) -> Future[Stage]:
+    """Do it beside what is done here."""
+    done: Future[Stage] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="prepare", daemon=True).start()
+    return done
 
 
 def _pictured(evidence: Evidence, *, shared: bool) -> bool:

@@ -84,9 +84,8 @@ class Play:
 
     def _run(self, recorder: Recorder) -> None:
         stage, scenario = self.stage, self.scenario
-        predicates = frozenset(item.name for item in scenario.items if item.predicate)
         if scenario.shared:
-            stage.connect_once(self.case, predicates)
+            stage.connect_once(self.case)
         else:
             stage.connect_controls()
         try:
@@ -99,7 +98,7 @@ class Play:
             return
         self._initial = {name: self._item(item) for name, item in self._known_items()}
         if not scenario.shared:
-            stage.connect_sessions(self.case, predicates)
+            stage.connect_sessions(self.case)
         recorder.begin()
         if scenario.free_running:
             free = FreeRun(self.case, list(stage.drivers.values()), recorder)

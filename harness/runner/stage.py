@@ -113,15 +113,15 @@ class Stage:
         """Connect the harness's own sessions, for set-ups and items."""
         self._open({("control", alias): partial(self._control, alias) for alias in self.endpoints})
 
-    def connect_sessions(self, case: Case, predicates: frozenset[str]) -> None:
+    def connect_sessions(self, case: Case) -> None:
         """Connect the scenario's sessions and those who watch them."""
-        self._open(self._sessions_of(case, predicates))
+        self._open(self._sessions_of(case))
 
-    def connect_once(self, case: Case, predicates: frozenset[str]) -> None:
+    def connect_once(self, case: Case) -> None:
         """Connect all of them, or, if they are there from a case before, have the sessions forget what they read."""
         if not self.drivers:
             controls = {("control", alias): partial(self._control, alias) for alias in self.endpoints}
-            self._open({**self._sessions_of(case, predicates), **controls})
+            self._open({**self._sessions_of(case), **controls})
         for driver in self.drivers.values():
             driver.forget(self.scenario.parameters)
 
@@ -133,7 +133,8 @@ class Stage:
         self.controls[alias] = control = endpoint.engine.open(endpoint.url, options)
         self._stack.callback(control.close)
 
-    def _sessions_of(self, case: Case, predicates: frozenset[str]) -> dict[tuple[str, str], Callable[[], None]]:
+    def _sessions_of(self, case: Case) -> dict[tuple[str, str], Callable[[], None]]:
+        predicates = frozenset(item.name for item in self.scenario.items if item.predicate)
         sessions = workers_of(case) if self.scenario.free_running else list(self.scenario.sessions)
         works: dict[tuple[str, str], Callable[[], None]] = {
             ("session", session.name): partial(self._session, session, predicates) for session in sessions
