@@ -129,7 +129,8 @@ class SpecItem(ScenarioItem):
             self.session.shouldfail = str(error)  # what follows could not be kept either
             raise
         self.user_properties.append(("permutations", _counted(result)))
-        self.user_properties.append(("evidence", short(self.config.stash[SUITE].store.folder, self.config)))
+        if result.permutations:  # they have one folder
+            self.user_properties.append(("evidence", short(result.permutations[0].result.path.parent, self.config)))
         if result.passed or self.config.option.verbose > 0:  # -rA shows it; a failure has the differences anyway
             self.add_report_section("call", "permutations", "\n".join(_permutations(result, self.config)))
         if not result.passed:
@@ -148,7 +149,7 @@ def _permutations(result: SpecResult, config: pytest.Config) -> Iterator[str]:
         schedule = permutation.case.schedule
         said = "pass" if permutation.passed else "differs"
         steps = " ".join(entry.step for entry in schedule.entries)
-        yield f"{said:7} {schedule.name}: {steps}  {short(permutation.result.path.parent, config)}"
+        yield f"{said:7} {schedule.name}: {steps}  {short(permutation.result.path, config)}"
 
 
 def _failure(result: SpecResult, config: pytest.Config) -> Iterator[str]:

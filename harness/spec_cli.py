@@ -224,7 +224,7 @@ class _Telling:
             tell(f"... {len(lines) - SHOWN} more lines: {short(file)}")
         if outcome.evidence:
             more = len(outcome.evidence) - 1
-            tell(f"evidence: {short(outcome.evidence[0].parent)}" + (f" and {more} more" if more else ""))
+            tell(f"evidence: {short(outcome.evidence[0])}" + (f" and {more} more" if more else ""))
         if not outcome.expected and outcome.completed:
             tell(f"to take what it printed as expected: harness spec run --accept {short(outcome.file)}")
 

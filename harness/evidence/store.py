@@ -4,6 +4,7 @@
     results/<run>/<case>/evidence.json      one Evidence (evidence.schema.json describes it)
     results/<run>/.cases-<pid>.jsonl        while the run lasts: each case's entry in run.json
     results/<run>/<case>/deadlock/…         the engine's own reports
+    results/<run>/<spec>/p07.evidence.json  of a specification: its permutations have one folder
     results/latest -> <run>
 
 Several processes write into one run (pytest-xdist). Each evidence has a folder that no other one has, even if the same
@@ -29,11 +30,14 @@ from pydantic import ValidationError
 
 from harness.errors import StoreError
 from harness.evidence.model import Evidence
+from harness.history import History
 
 _LINES = ".cases-"
 
 MOST_TOLD = 40
 """Permutations of specifications that a report tells in full because they did not pass; all others it lists."""
+
+EVIDENCE = "evidence.json"
 
 LONGEST_NAME = 120
 """Of a case's folder: some file systems take no more than 143 bytes, and a name may be numbered."""
@@ -55,6 +59,7 @@ class Store:
         self.run = run
         self.folder = root / run
         self._lines: TextIO | None = None
+        self._shared: dict[tuple[str, str], tuple[Path, set[str]]] = {}  # of specifications: folder, schedules in it
 
     def open(self) -> None:
         """Make the folder and point ``latest`` to it."""
@@ -75,21 +80,34 @@ class Store:
         If the disk says no, the folder is taken away again: half a case is none.
         """
         with _told(self.folder):
-            folder = self._new_folder(folder_name(evidence.history.case))
-            path = folder / "evidence.json"
+            if is_permutation(evidence):
+                folder, stem = self._specification_folder(evidence.history), f"{evidence.history.schedule}."
+            else:
+                folder, stem = self._new_folder(folder_name(evidence.history.case)), ""
+            written: list[Path] = []
             try:
-                _write(path, evidence.model_dump_json(indent=1, exclude_defaults=True))
-                for name, text in pictures.items():
-                    _write(folder / name, text)
-                for number, report in enumerate(evidence.history.reports, 1):
-                    (folder / "deadlock").mkdir(exist_ok=True)
-                    suffix = "xml" if report.text.lstrip().startswith("<") else "log"
-                    _write(folder / "deadlock" / f"{report.database}-{number}.{suffix}", report.text)
+                for name, text in _contents(evidence, pictures).items():
+                    written.append(folder / f"{stem}{name}")
+                    if "/" in name:
+                        written[-1].parent.mkdir(exist_ok=True)
+                    _write(written[-1], text)
                 self._add_line(_line(evidence, folder.name, seconds, [*pictures]))
             except OSError:
-                shutil.rmtree(folder, ignore_errors=True)
+                for path in written:
+                    path.unlink(missing_ok=True)
+                if not stem:
+                    shutil.rmtree(folder, ignore_errors=True)
                 raise
-        return path
+        return written[0]
+
+    def _specification_folder(self, history: History) -> Path:
+        """The folder that a specification's permutations have together: making one for each takes longer than all else."""
+        name = folder_name(f"{history.case.removesuffix(f'-{history.schedule}]')}]")
+        folder, schedules = self._shared.get((history.file, name), (None, set()))
+        if folder is None or history.schedule in schedules:  # the first one, or run once more
+            folder, schedules = self._shared[history.file, name] = self._new_folder(name), set()
+        schedules.add(history.schedule)
+        return folder
 
     def _new_folder(self, name: str) -> Path:
         """A folder that nobody else has: ``name``, or ``name-2`` and so on if the case was run before."""
@@ -140,6 +158,27 @@ def _whole_lines(file: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
+def is_permutation(evidence: Evidence) -> bool:
+    """Whether it is one of a specification's many cases: those are listed, and told one by one only where asked for."""
+    return "output" in evidence.expectation
+
+
+def prefix(line: Mapping[str, Any]) -> str:
+    """What the names of a case's files begin with, seen from the run's folder: ``FOLDER/``, or ``FOLDER/p07.``."""
+    permutation = line.get("permutation")
+    return f"{line['folder']}/{permutation['schedule']}." if permutation else f"{line['folder']}/"
+
+
+def _contents(evidence: Evidence, pictures: Mapping[str, str]) -> dict[str, str]:
+    """A case's files, the evidence first: name → text."""
+    files = {EVIDENCE: evidence.model_dump_json(indent=1, exclude_defaults=True), **pictures}
+    for number, report in enumerate(evidence.history.reports, 1):
+        suffix = "xml" if report.text.lstrip().startswith("<") else "log"
+        name = f"{report.database}-{number}.{suffix}"
+        files[f"deadlock-{name}" if is_permutation(evidence) else f"deadlock/{name}"] = report.text
+    return files
+
+
 def _line(evidence: Evidence, folder: str, seconds: float, pictures: Sequence[str]) -> dict[str, Any]:
     history, verdict = evidence.history, evidence.verdict
     line: dict[str, Any] = {
@@ -157,7 +196,7 @@ def _line(evidence: Evidence, folder: str, seconds: float, pictures: Sequence[st
         "folder": folder,
         "seconds": round(seconds, 3),
     }
-    if "output" in evidence.expectation:  # one of a specification's many: listed, not told one by one
+    if is_permutation(evidence):
         line["permutation"] = {"schedule": history.schedule, "pictures": list(pictures)}
     return line
 
@@ -206,12 +245,12 @@ def find_run(root: Path, name: str = "latest") -> Path:
 
 
 def _holds_a_run(folder: Path) -> bool:
-    return (folder / "run.json").is_file() or any(folder.glob("*/evidence.json"))
+    return (folder / "run.json").is_file() or any(folder.glob(f"*/*{EVIDENCE}"))
 
 
 def read_evidence(path: Path) -> Evidence:
     """Read an ``evidence.json`` (or the folder that holds it). Raises StoreError."""
-    file = path / "evidence.json" if path.is_dir() else path
+    file = path / EVIDENCE if path.is_dir() else path
     try:
         return Evidence.model_validate_json(_text(file))
     except ValidationError as invalid:
@@ -234,13 +273,14 @@ def read_run(folder: Path, *, permutations: bool = True) -> tuple[dict[str, Any]
     run: dict[str, Any] = _json(file) if file.is_file() else {"run": folder.name}
     lines = [*run.get("cases", [])] if file.is_file() else _unfinished(folder)
     many = [line for line in lines if line.get("permutation")]
-    told = {line["folder"] for line in (many if permutations else in_full(many))}
-    witnesses = {_place(line): line["folder"] for line in reversed(many)}.values()
-    left = {line["folder"] for line in many} - told
-    known = {line.get("folder") for line in lines}
+    told = {prefix(line) for line in (many if permutations else in_full(many))}
+    witnesses = {_place(line): prefix(line) for line in reversed(many)}.values()
+    left = {prefix(line) for line in many} - told
+    known = {prefix(line) for line in lines if "folder" in line}
     evidences, unlisted = [], []
-    for path in sorted(folder.glob("*/evidence.json")):
-        name = path.parent.name
+    for path in sorted(folder.glob(f"*/*{EVIDENCE}")):
+        stem = path.name.removesuffix(EVIDENCE)
+        name = f"{path.parent.name}/{stem}"
         if name in left:
             if name in witnesses:
                 with contextlib.suppress(StoreError):  # it was not asked for
@@ -248,9 +288,9 @@ def read_run(folder: Path, *, permutations: bool = True) -> tuple[dict[str, Any]
             continue
         evidence = read_evidence(path)
         evidences.append(evidence)
-        if name not in known and "output" in evidence.expectation:
-            pictures = [one.name for one in sorted(path.parent.glob("*.svg"))]
-            unlisted.append(_line(evidence, name, evidence.history.seconds, pictures))
+        if name not in known and is_permutation(evidence):
+            pictures = [one.name.removeprefix(stem) for one in sorted(path.parent.glob(f"{stem}*.svg"))]
+            unlisted.append(_line(evidence, path.parent.name, evidence.history.seconds, pictures))
     if unlisted or (lines and not file.is_file()):
         run["cases"] = sorted([*lines, *unlisted], key=lambda line: (line["file"], line["id"]))
     evidences.sort(key=lambda one: (one.history.file, one.history.case))

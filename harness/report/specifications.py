@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from harness.evidence.model import Evidence
-from harness.evidence.store import Store, read_evidence
+from harness.evidence.store import EVIDENCE, Store, prefix, read_evidence
 from harness.history import EventKind
 from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
@@ -94,7 +94,7 @@ def specifications(
         file, where = str(line.get("file", "")), f"{line.get('engine', '')} {line.get('level', '')}".strip()
         if (file, where) not in made:
             made[file, where] = Specification(str(line["id"]).partition("[")[0], file, where)
-        folder = str(line.get("folder", ""))
+        where_to = prefix(line) if line.get("folder") else ""
         given = line["permutation"].get("pictures", [])
         permutation = Permutation(
             schedule=str(line["permutation"].get("schedule", "")),
@@ -103,7 +103,7 @@ def specifications(
             found=[str(name) for name in line.get("found", [])],
             seconds=float(line.get("seconds") or 0),
             waited=_waited(line, evidence),
-            links=_links(folder, given if pictures is None else pictures.get(folder, ())),
+            links=_links(where_to, given if pictures is None else pictures.get(where_to, ())),
             number=(numbers or {}).get(id(line), 0),
         )
         made[file, where].permutations.append(permutation)
@@ -118,30 +118,30 @@ def _waited(line: Mapping[str, Any], evidence: Evidence | None) -> bool | None:
     return None if pictured and line.get("status") != "passed" else pictured
 
 
-def _links(folder: str, pictures: Iterable[str]) -> list[tuple[str, str]]:
-    if not folder:
+def _links(begin: str, pictures: Iterable[str]) -> list[tuple[str, str]]:
+    if not begin:
         return []
-    place = quote(folder, safe="@+")
+    place = quote(begin, safe="@+/")
     names = [name for name in PICTURES if name in pictures]
-    return [(name.removesuffix(".svg"), f"{place}/{name}") for name in names] + [("evidence", f"{place}/evidence.json")]
-
-
-def _folders(run: Mapping[str, Any]) -> list[str]:
-    return [str(line["folder"]) for line in run.get("cases", []) if line.get("permutation") and line.get("folder")]
+    return [(name.removesuffix(".svg"), f"{place}{name}") for name in names] + [("evidence", f"{place}{EVIDENCE}")]
 
 
 def drawn(folder: Path, run: Mapping[str, Any]) -> dict[str, list[str]]:
-    """For each permutation's folder the pictures in it, whenever they were drawn. ``folder`` is the run's."""
-    return {name: [one for one in PICTURES if (folder / name / one).is_file()] for name in _folders(run)}
+    """The pictures that each permutation has, whenever they were drawn, by what its files' names begin with (``prefix``).
+
+    ``folder`` is the run's.
+    """
+    many = [line for line in run.get("cases", []) if line.get("permutation") and line.get("folder")]
+    return {begin: [one for one in PICTURES if (folder / f"{begin}{one}").is_file()] for begin in map(prefix, many)}
 
 
 def draw_missing(folder: Path, run: Mapping[str, Any], say: Callable[[str], None]) -> None:
     """Draw the pictures that permutations do not have yet. Raises StoreError."""
     store = Store(folder.parent, folder.name)
-    lacking = [name for name, pictures in drawn(folder, run).items() if len(pictures) < len(PICTURES)]
-    lacking = [name for name in lacking if (folder / name / "evidence.json").is_file()]
-    for number, name in enumerate(lacking, 1):
-        say(f"drawing pictures: {number} of {len(lacking)}, {name}")
-        evidence = read_evidence(folder / name)
+    lacking = [begin for begin, pictures in drawn(folder, run).items() if len(pictures) < len(PICTURES)]
+    lacking = [begin for begin in lacking if (folder / f"{begin}{EVIDENCE}").is_file()]
+    for number, begin in enumerate(lacking, 1):
+        say(f"drawing pictures: {number} of {len(lacking)}, {begin}")
+        evidence = read_evidence(folder / f"{begin}{EVIDENCE}")
         for picture, draw in PICTURES.items():
-            store.write(f"{name}/{picture}", draw(evidence))
+            store.write(f"{begin}{picture}", draw(evidence))

@@ -126,15 +126,15 @@ def test_each_is_one_test_and_its_permutations_are_told(three: Project, workers:
     (run,) = [path for path in (three.path / "results").iterdir() if not path.is_symlink()]
     told = re.findall(r"^pass    all-([12]): (r1 w2|w2 r1)  (\S+)$", text, re.MULTILINE)
     assert [(number, steps) for number, steps, _ in told] == [("1", "r1 w2"), ("2", "w2 r1")] * 3
-    folders = {folder for _, _, folder in told}
-    assert len(folders) == 6
-    assert all((three.path / folder / "evidence.json").is_file() for folder in folders)
+    files = {file for _, _, file in told}
+    assert len(files) == 6
+    assert all((three.path / file).is_file() for file in files)
     for case in ElementTree.parse(three.path / "junit.xml").iter("testcase"):
         properties = {one.attrib["name"]: one.attrib["value"] for one in case.iter("property")}
         passed = case.attrib["name"] != "differs"
         assert properties == {
             "permutations": "2 passed" if passed else "1 passed, 1 failed",
-            "evidence": f"results/{run.name}",
+            "evidence": f"results/{run.name}/{case.attrib['name']}@promptsales-postgresql-default",
         }
     with psycopg.connect(three.urls["PROMPTSALES_URL"]) as server:
         ask = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
