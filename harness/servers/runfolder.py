@@ -81,10 +81,31 @@ def no_space(doing: str, where: str = "") -> ServerError:
     return ServerError(f"{doing}: no space left on the disk{where}; free some, or point TMPDIR elsewhere")
 
 
+_MEMORY = Path("/dev/shm")
+_ENOUGH = 6 * 2**30
+"""Bytes of memory that the system lets files take, for servers' data to be put there."""
+
+
 def base_path() -> Path:
-    """Where our own folder under the temporary one is, or will be."""
+    """Where our own folder under the temporary one is, or will be.
+
+    The data of servers that are thrown away lies in memory where there is much of it: making a table makes files, and
+    on a disk that takes several times as long. If somebody has said where temporary files belong, they are put there.
+    """
     who = str(os.getuid()) if hasattr(os, "getuid") else re.sub(r"\W", "_", getpass.getuser())
-    return Path(tempfile.gettempdir()) / f"promptsales-harness-{who}"
+    temporary = Path(tempfile.gettempdir())
+    said = temporary != Path("/tmp") or any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    return (temporary if said or not _roomy(_MEMORY) else _MEMORY) / f"promptsales-harness-{who}"
+
+
+def _roomy(folder: Path) -> bool:
+    """Whether it is large, can be written and programs in it can be run; all processes of a run get the same answer."""
+    try:
+        found = os.statvfs(folder)
+    except (AttributeError, OSError):  # Windows, macOS: there is none
+        return False
+    large = found.f_blocks * found.f_frsize >= _ENOUGH
+    return large and not found.f_flag & (os.ST_RDONLY | os.ST_NOEXEC) and os.access(folder, os.W_OK | os.X_OK)
 
 
 def base_folder() -> Path:
