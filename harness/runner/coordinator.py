@@ -7,7 +7,8 @@ schedule says so, strict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.history import Phase, RunEnd
 from harness.runner.arrivals import Arrivals
@@ -17,7 +18,9 @@ from harness.runner.recorder import Recorder
 from harness.runner.strict import Strict
 from harness.runner.watch import Watch
 from harness.runner.worker import Worker
-from harness.scenario.model import Case
+from harness.scenario.model import Case, Step
+
+_BEGINS = re.compile(r"\s*(begin|start\s+transaction)\b[\w\s,]*;?\s*", re.IGNORECASE)
 
 
 class Coordinator:
@@ -37,12 +40,9 @@ class Coordinator:
         """
         board = self._board
         sessions = self._case.scenario.sessions
-        for step in [step for session in sessions for step in session.setup]:
-            if not board.going:
-                break
-            error = self._alone.perform(step, Phase.setup)
-            if error is not None and self._case.scenario.shared:  # every case after it would begin in a wrong state
-                board.finish(RunEnd.not_begun, f"set-up of {step.session} fails: {error.message} ({error.code})")
+        for error in self._set_up([step for session in sessions for step in session.setup]):
+            if self._case.scenario.shared:  # every case after it would begin in a wrong state
+                board.finish(RunEnd.not_begun, error)
         steps = {step.name: step for session in sessions for step in session.steps}
         order = Strict(board) if self._case.schedule.strict else self._alone
         left = list(self._case.schedule.entries) if not board.going else order.run(self._case.schedule.entries, steps)
@@ -55,3 +55,23 @@ class Coordinator:
         for entry in left:
             board.skip(steps[entry.step], "the run had ended")
         return board.end
+
+    def _set_up(self, steps: Sequence[Step]) -> Iterator[str]:
+        """Run the sessions' set-ups, as far as the run goes; says what fails."""
+        one_each = len({step.session for step in steps}) == len(steps)
+        if self._case.scenario.shared and one_each and all(map(_only_begins, steps)):
+            failing = list(self._alone.perform_together(steps, Phase.setup))
+        else:
+            failing = []
+            for step in steps:
+                if self._board.going and (error := self._alone.perform(step, Phase.setup)):
+                    failing = [(step, error)]
+                    if self._case.scenario.shared:
+                        break
+        for step, error in failing:
+            yield f"set-up of {step.session} fails: {error.message} ({error.code})"
+
+
+def _only_begins(step: Step) -> bool:
+    """Whether a set-up only opens its session's transaction: then it does not matter which session is first."""
+    return all(isinstance(body, str) and _BEGINS.fullmatch(body) is not None for body in step.bodies.values())

@@ -8,7 +8,7 @@ begins, so the order of events does not depend on luck.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from harness.history import ErrorKind, ErrorRecord, Phase
 from harness.runner.board import FIRST_LOOK, LONGEST_PAUSE, Board, Running
@@ -46,6 +46,20 @@ class Flexible:
         while self._board.going and step.session in self._board.running:  # blocked before anything has begun
             self.await_any()
         return running.completion.outcome.error if running is not None and running.completion is not None else None
+
+    def perform_together(self, steps: Sequence[Step], phase: Phase) -> Iterator[tuple[Step, ErrorRecord]]:
+        """Run steps of different sessions side by side, none of which can block; gives what was wrong, in their order."""
+        board = self._board
+        begun = [running for step in steps if (running := board.begin(step, phase)) is not None]
+        while board.going and any(running.completion is None for running in begun):
+            board.take(LONGEST_PAUSE)
+            board.over_time()
+        for running in begun:
+            if running.completion is not None and running.step.session in board.running:
+                board.lost(running)
+                board.record(running)
+                if running.completion.outcome.error is not None:
+                    yield running.step, running.completion.outcome.error
 
     def _next(self, pending: list[Entry]) -> int | None:
         """The first entry whose session is free, and which does not overtake one of its own session."""
