@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -16,13 +15,13 @@ import psycopg
 import pytest
 from polling import eventually
 
-from harness.servers.urls import VARIABLE
 from harness.suite import Suite
+
+from .conftest import Run, environment
 
 PROJECT = Path(__file__).resolve().parents[2]
 CASCADE = PROJECT / "scenarios" / "deadlock" / "cascade.yaml"
 CASE = "cascade[promptsales@postgresql-read_committed]"
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 GOOD = """
 title: Reads one row
@@ -33,34 +32,6 @@ items: {v: SELECT v FROM t}
 sessions: {T1: {steps: {look: {run: SELECT v FROM t, reads: v}}}}
 expect: {postgresql: {any: {final: {v: 10}}}}
 """
-
-
-def environment(**more: str) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if name not in VARIABLE.values()}
-    return clean | {"PYTHONPATH": str(PROJECT), "FORCE_COLOR": "", "COLUMNS": "120"} | more
-
-
-@pytest.fixture
-def cli(suite: Suite, tmp_path: Path) -> Run:
-    """Run the command line in an empty folder, with the tests' own server as promptsales."""
-    url = suite.servers.target("promptsales").url
-
-    def run(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.cli", *map(str, arguments)],
-            cwd=tmp_path,
-            env=environment(PROMPTSALES_URL=url) | environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        for text in (done.stdout, done.stderr):
-            assert "Traceback" not in text
-            assert "\x1b" not in text, "no ANSI in a pipe"
-        return done
-
-    return run
 
 
 def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:

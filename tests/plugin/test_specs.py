@@ -8,48 +8,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import two
+from two import TWO, TWO_OUT
 
 from .conftest import Project, scenario
 from .test_running import no_traceback
 
-TWO = """
-setup { CREATE TABLE t (v int); INSERT INTO t VALUES (10); }
-teardown { DROP TABLE t; }
-session s1 step r1 { SELECT v FROM t; }
-session s2 step w2 { UPDATE t SET v = 11; }
-"""
-
-TWO_OUT = """Parsed test spec with 2 sessions
-
-starting permutation: r1 w2
-step r1: SELECT v FROM t;
- v
---
-10
-(1 row)
-
-step w2: UPDATE t SET v = 11;
-
-starting permutation: w2 r1
-step w2: UPDATE t SET v = 11;
-step r1: SELECT v FROM t;
- v
---
-11
-(1 row)
-
-"""
-
 
 def spec(project: Project, name: str, text: str = TWO, out: str | None = TWO_OUT, folder: str = "pg") -> Path:
-    specs, expected = (project.path / folder / one for one in ("specs", "expected"))
-    specs.mkdir(parents=True, exist_ok=True)
-    expected.mkdir(exist_ok=True)
-    file = specs / f"{name}.spec"
-    file.write_text(text, "utf-8")
-    if out is not None:
-        (expected / f"{name}.out").write_text(out, "utf-8")
-    return file
+    return two.spec(project.path / folder, name, text, out)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,90 +15,17 @@ import psutil
 import psycopg
 import pytest
 from polling import eventually
+from two import TWO, TWO_OUT, spec
 
 from harness.evidence.store import read_evidence
 from harness.scenario.load import load
-from harness.servers.urls import VARIABLE
-from harness.suite import Suite
 
-PROJECT = Path(__file__).resolve().parents[1]
+from .conftest import Run, environment
+
+PROJECT = Path(__file__).resolve().parents[2]
 DATA = PROJECT / "tests" / "postgresql_isolation"
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-TWO = """
-setup { CREATE TABLE t (v int); INSERT INTO t VALUES (10); }
-teardown { DROP TABLE t; }
-session s1 step r1 { SELECT v FROM t; }
-session s2 step w2 { UPDATE t SET v = 11; }
-"""
-"""Without a permutation: both are run."""
-
-TWO_OUT = """Parsed test spec with 2 sessions
-
-starting permutation: r1 w2
-step r1: SELECT v FROM t;
- v
---
-10
-(1 row)
-
-step w2: UPDATE t SET v = 11;
-
-starting permutation: w2 r1
-step w2: UPDATE t SET v = 11;
-step r1: SELECT v FROM t;
- v
---
-11
-(1 row)
-
-"""
 
 ASLEEP = "session s1 step z { SELECT pg_sleep(300); }\n"
-
-
-def environment(**more: str) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if name not in VARIABLE.values()}
-    clean.pop("PG_TEST_TIMEOUT_DEFAULT", None)
-    return clean | {"PYTHONPATH": str(PROJECT), "FORCE_COLOR": "", "COLUMNS": "120"} | more
-
-
-def spec(folder: Path, name: str, text: str = TWO, out: str | None = TWO_OUT) -> Path:
-    """A specification and what is expected of it, in folders as PostgreSQL has them."""
-    for one in ("specs", "expected"):
-        (folder / one).mkdir(exist_ok=True)
-    file = folder / "specs" / f"{name}.spec"
-    file.write_text(text, "utf-8")
-    if out is not None:
-        (folder / "expected" / f"{name}.out").write_text(out, "utf-8")
-    return file
-
-
-@pytest.fixture
-def url(suite: Suite) -> str:
-    return suite.servers.target("promptsales").url
-
-
-@pytest.fixture
-def cli(url: str, tmp_path: Path) -> Run:
-    """Run the command line in a folder that is empty at first, with the tests' own server as promptsales."""
-
-    def run(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.cli", *map(str, arguments)],
-            cwd=tmp_path,
-            env=environment(PROMPTSALES_URL=url) | environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        for text in (done.stdout, done.stderr):
-            assert "Traceback" not in text
-            assert "\x1b" not in text, "no ANSI in a pipe"
-        return done
-
-    return run
 
 
 def last(done: subprocess.CompletedProcess[str], code: int) -> str:
