@@ -159,7 +159,7 @@ class Suite:
         completed = False
         try:
             play = Play(case, self._stage[1]).run()
-            completed = play.end[0] is RunEnd.completed
+            completed = play.end[0] is RunEnd.completed and not self._stage[1].watch.gone
         finally:
             if not completed:  # what the sessions are in now is nothing to begin with
                 self.leave_stage()
@@ -199,8 +199,11 @@ class Suite:
     def leave_stage(self) -> None:
         """Put away what the cases of a ``shared`` scenario had in common. Never raises."""
         if self._stage is not None:
-            self._stage[1].close()
+            _, stage = self._stage
             self._stage = None
+            for alias in stage.watch.gone:
+                self.databases.forget_observer(stage.made[alias])
+            stage.close()
 
     def keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float) -> Path:
         """Write a case's evidence and pictures down; gives the path of the evidence. Raises StoreError."""

@@ -84,12 +84,16 @@ class Databases:
             observer = self._observers[made.name] = made.engine.observe(made.url, self.run)
         return observer
 
+    def forget_observer(self, made: Made) -> None:
+        """It is gone: whoever asks next gets another one."""
+        if observer := self._observers.pop(made.name, None):
+            observer.close()
+
     def drop(self, made: Made) -> None:
         """Drop it. Raises HarnessError if that cannot be done; if the server has died, its next user finds another."""
         with self._lock:
             self._made.pop(made.name, None)
-            if observer := self._observers.pop(made.name, None):
-                observer.close()
+            self.forget_observer(made)
             try:
                 made.admin.drop(made.name)
             except HarnessError:

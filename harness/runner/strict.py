@@ -99,8 +99,9 @@ class Strict:
             board.recorder.held(running.run, "held back at the first look")
             return False
         ended = self._await(running, may_block=may_block, first=first)
-        if not board.going:
-            return running.step.session not in board.running
+        if not board.going or board.running.get(running.step.session) is not running:
+            # Something was lost meanwhile, and then endings are written down as they come.
+            return board.running.get(running.step.session) is not running
         self._hear(running)
         if not ended:
             if first:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from harness.engines.base import Observer
+from harness.errors import EngineError
 from harness.history import DeadlockReport, Wait
 from harness.runner.driver import Driver, Endpoint
 from harness.scenario.model import Step
@@ -25,6 +26,7 @@ class Watch:
     ) -> None:
         self._observers = observers
         self._endpoints = endpoints
+        self.gone: set[str] = set()  # databases whose observer no longer answers
         self._pids: dict[str, list[str]] = defaultdict(list)  # server → all pids of the run on it
         self._sessions: dict[tuple[str, str], str] = {}  # (server, pid) → session
         self._pid: dict[tuple[str, str], str] = {}  # (session, alias) → pid
@@ -56,7 +58,12 @@ class Watch:
         for alias, asked in by_alias.items():
             server = self._endpoints[alias].server
             step_of = {self._pid[step.session, alias]: step for step in asked}
-            for wait in self._observers[alias].waits(list(step_of), self._pids[server]):
+            try:
+                waits = self._observers[alias].waits(list(step_of), self._pids[server])
+            except EngineError:
+                self.gone.add(alias)
+                raise
+            for wait in waits:
                 step = step_of[wait.waiter]
                 found[step.session] = [
                     Wait(

@@ -165,3 +165,27 @@ def test_a_killed_run_leaves_no_session_behind(suite: Suite, tmp_path: Path) -> 
     finally:
         process.kill()
         process.wait()
+
+
+BLIND = """
+setup { CREATE TABLE t (n int); INSERT INTO t VALUES (1); }
+teardown { DROP TABLE t; }
+session s1
+step blind { SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+  WHERE application_name LIKE 'psh:%/observer' AND datname = current_database(); }
+step slow { SELECT pg_sleep(0.05); }
+step b1 { BEGIN; UPDATE t SET n = 2; }
+step c1 { COMMIT; }
+session s2
+step w2 { UPDATE t SET n = 3; }
+permutation blind slow
+permutation b1 w2 c1
+"""
+
+
+def test_an_observer_that_is_gone_is_replaced(run: Run) -> None:
+    """What needs none goes on, each ending is written down once, and the next permutation is watched again."""
+    result = run(BLIND)
+    first, second = evidences(result)
+    assert [event.step for event in of(first, *ENDINGS)] == ["blind", "slow"]
+    assert [(event.step, event.waits_for) for event in of(second, EventKind.blocked)] == [("w2", ["s1"])]
