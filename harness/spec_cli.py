@@ -93,12 +93,13 @@ def run(
 
 def _found(given: list[Path]) -> list[Path]:
     """The specifications, each once. Raises ScenarioError if a path is not there; a folder without any is told."""
-    from harness.specs import SUFFIX, spec_files
+    from harness.scenario.files import SPEC
+    from harness.specs import spec_files
 
     made: list[Path] = []
     for path in given:
-        if path.is_dir() and not any(path.glob(f"*{SUFFIX}")):
-            tell(f"harness: {path}: there is no {SUFFIX} file in it", error=True)
+        if path.is_dir() and not any(path.glob(f"*{SPEC}")):
+            tell(f"harness: {path}: there is no {SPEC} file in it", error=True)
         else:
             made += spec_files(path)
     return list({file.resolve(): file for file in made}.values())

@@ -23,13 +23,12 @@ from harness.history import RunEnd
 from harness.runner.databases import Made
 from harness.scenario.cases import cases
 from harness.scenario.expected import Expected, read_expected
+from harness.scenario.files import SPEC
 from harness.scenario.model import Case, Scenario
 from harness.scenario.source import read_text
 from harness.scenario.spec_load import TIMEOUT, load_spec
 from harness.scenario.spec_needs import Need, needs
 from harness.suite import Result, Suite
-
-SUFFIX = ".spec"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +216,7 @@ def spec_files(folder: Path) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         raise ScenarioError(f"{folder}: there is no such file or folder")
-    found = sorted(folder.glob(f"*{SUFFIX}"))
+    found = sorted(folder.glob(f"*{SPEC}"))
     if not found:
-        raise ScenarioError(f"{folder}: there is no {SUFFIX} file in it")
+        raise ScenarioError(f"{folder}: there is no {SPEC} file in it")
     return found

@@ -7,10 +7,9 @@ import os
 import platform
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -152,7 +151,7 @@ class Suite:
 
     def _on_stage(self, case: Case, lent: Made | None) -> Play:
         """Run a case of a ``shared`` scenario on the stage of the one before it, if that was of the same scenario."""
-        key = (case.scenario.file, case.databases, lent)
+        key = _same_stage(case, lent)
         if self._stage is None or self._stage[0] != key:
             self.leave_stage()
             self._stage = (key, self._prepared_for(key) or Stage(case, self.databases, lent, self.meanwhile))
@@ -178,7 +177,9 @@ class Suite:
                 raise
             return stage
 
-        self._prepared = ((case.scenario.file, case.databases, lent), in_a_thread(connect))
+        thread = ThreadPoolExecutor(1, thread_name_prefix="prepare")
+        self._prepared = (_same_stage(case, lent), thread.submit(connect))
+        thread.shutdown(wait=False)
 
     def _prepared_for(self, key: object) -> Stage | None:
         """The stage that was prepared, if it is this one. Raises what connecting raised."""
@@ -310,18 +311,9 @@ class _Telling:
         self._then(Result(evidence, path, self._seconds))
 
 
-def in_a_thread(work: Callable[[], Stage]) -> Future[Stage]:
-    """Do it beside what is done here."""
-    done: Future[Stage] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
-            done.set_exception(error)
-
-    threading.Thread(target=run, name="prepare", daemon=True).start()
-    return done
+def _same_stage(case: Case, lent: Made | None) -> object:
+    """Equal for cases that can be played on one stage."""
+    return case.scenario.file, case.databases, lent
 
 
 def _pictured(evidence: Evidence, *, shared: bool) -> bool:

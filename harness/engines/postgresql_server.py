@@ -261,6 +261,9 @@ class PostgreSQLAdmin:
                 self._connection.execute(f"DROP DATABASE {quote(name)} WITH (FORCE)".encode())
             self.create(name, ())
             self._connection.execute(f"COMMENT ON DATABASE {quote(name)} IS '{_MARK}'".encode())
+        except EngineError:
+            self._release(name)
+            raise
         except psycopg.Error as error:
             self._release(name)
             raise EngineError(f"cannot create database {name}: {error_record(error).message}") from None
@@ -273,7 +276,6 @@ class PostgreSQLAdmin:
         ) as link:
             (count,) = link.execute("SELECT count(*) FROM pg_class WHERE oid >= 16384").fetchone() or (0,)
         if count:
-            self._release(name)
             raise EngineError(
                 f"there is a database {name} on this server that the harness has not made, and it is not empty: "
                 "statements name it, so rename yours, or take another server"

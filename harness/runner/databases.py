@@ -79,10 +79,11 @@ class Databases:
 
     def observer(self, made: Made) -> Observer:
         """The connection that asks who waits for whom on a database; opened when it is first asked for, closed with it."""
-        observer = self._observers.get(made.name)
-        if observer is None:
-            observer = self._observers[made.name] = made.engine.observe(made.url, self.run)
-        return observer
+        with self._lock:
+            observer = self._observers.get(made.name)
+            if observer is None:
+                observer = self._observers[made.name] = made.engine.observe(made.url, self.run)
+            return observer
 
     def forget_observer(self, made: Made) -> None:
         """It is gone: whoever asks next gets another one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -111,19 +111,21 @@ class Stage:
 
     def connect_controls(self) -> None:
         """Connect the harness's own sessions, for set-ups and items."""
-        self._open({("control", alias): partial(self._control, alias) for alias in self.endpoints})
+        self._open(self._control_works())
 
     def connect_sessions(self, case: Case) -> None:
         """Connect the scenario's sessions and those who watch them."""
-        self._open(self._sessions_of(case))
+        self._open(self._session_works(case))
 
     def connect_once(self, case: Case) -> None:
         """Connect all of them, or, if they are there from a case before, have the sessions forget what they read."""
         if not self.drivers:
-            controls = {("control", alias): partial(self._control, alias) for alias in self.endpoints}
-            self._open({**self._sessions_of(case), **controls})
+            self._open([*self._session_works(case), *self._control_works()])
         for driver in self.drivers.values():
             driver.forget(self.scenario.parameters)
+
+    def _control_works(self) -> list[Callable[[], None]]:
+        return [partial(self._control, alias) for alias in self.endpoints]
 
     def _control(self, alias: str) -> None:
         endpoint = self.endpoints[alias]
@@ -133,16 +135,14 @@ class Stage:
         self.controls[alias] = control = endpoint.engine.open(endpoint.url, options)
         self._stack.callback(control.close)
 
-    def _sessions_of(self, case: Case) -> dict[tuple[str, str], Callable[[], None]]:
+    def _session_works(self, case: Case) -> list[Callable[[], None]]:
         predicates = frozenset(item.name for item in self.scenario.items if item.predicate)
         sessions = workers_of(case) if self.scenario.free_running else list(self.scenario.sessions)
-        works: dict[tuple[str, str], Callable[[], None]] = {
-            ("session", session.name): partial(self._session, session, predicates) for session in sessions
-        }
+        works: list[Callable[[], None]] = [partial(self._session, session, predicates) for session in sessions]
         if not self.scenario.free_running:
             for alias in self.endpoints:
                 if self.made[alias].admin.capabilities.waits:
-                    works["observer", alias] = partial(self._observer, alias)
+                    works.append(partial(self._observer, alias))
         self._order = [session.name for session in sessions]
         return works
 
@@ -155,10 +155,10 @@ class Stage:
     def _observer(self, alias: str) -> None:
         self._observers[alias] = self.databases.observer(self.made[alias])
 
-    def _open(self, works: Mapping[tuple[str, str], Callable[[], None]]) -> None:
+    def _open(self, works: Sequence[Callable[[], None]]) -> None:
         """Connect side by side: most of the time a server takes to make a session, it is waited for."""
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-            opening = [pool.submit(work) for work in works.values()]
+            opening = [pool.submit(work) for work in works]
         for one in opening:
             one.result()  # the first of them that failed says why
         self.drivers = {name: self.drivers[name] for name in self._order}
