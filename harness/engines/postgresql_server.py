@@ -39,17 +39,22 @@ _MARK = "made by PromptSales Harness"
 """The comment of a database that the harness made under a name that is not its own."""
 
 _WAITS = """
-SELECT w.pid, CASE WHEN cardinality(b.pids) > 0 THEN b.pids ELSE pg_safe_snapshot_blocking_pids(w.pid) END,
-       l.locktype, l.mode, l.transactionid::text, t.relation, l.relation, l.objid, t.page, t.tuple
-FROM unnest($1::int[]) AS w(pid)
-CROSS JOIN LATERAL (SELECT pg_blocking_pids(w.pid) AS pids) b
+WITH blocked AS MATERIALIZED (
+    SELECT w.pid, pg_blocking_pids(w.pid) AS pids FROM unnest($1::int[]) AS w(pid)
+    WHERE pg_isolation_test_session_is_blocked(w.pid, $2::int[])
+    ORDER BY w.pid)
+SELECT b.pid, CASE WHEN cardinality(b.pids) > 0 THEN b.pids ELSE pg_safe_snapshot_blocking_pids(b.pid) END,
+       CASE WHEN cardinality(b.pids) > 0 THEN coalesce(l.locktype, '') END,
+       l.mode, l.transactionid::text, t.relation, l.relation, l.objid, t.page, t.tuple
+FROM blocked b
 LEFT JOIN LATERAL (SELECT locktype, mode, transactionid, relation::regclass::text AS relation, objid
-                   FROM pg_locks WHERE pid = w.pid AND NOT granted LIMIT 1) l ON true
+                   FROM pg_locks WHERE pid = b.pid AND NOT granted LIMIT 1) l ON true
 LEFT JOIN LATERAL (SELECT relation::regclass::text AS relation, page, tuple
-                   FROM pg_locks WHERE pid = w.pid AND locktype = 'tuple' AND l.locktype = 'transactionid'
+                   FROM pg_locks WHERE pid = b.pid AND locktype = 'tuple' AND l.locktype = 'transactionid'
                    LIMIT 1) t ON true
-WHERE pg_isolation_test_session_is_blocked(w.pid, $2::int[])
 """
+"""``pg_locks`` is read once in a query, when its first row is asked for: the sort has all that wait be found before, or
+one that began to wait in between would have no lock."""
 
 _LOG = """
 SELECT pg_read_file(log, greatest($1::bigint, size - $2::bigint), $2::bigint), size
@@ -153,6 +158,8 @@ def _server_wait(row: tuple[Any, ...]) -> ServerWait:
         resource = f"transaction {xid}" + (f", row ({page},{tuple_}) of {row_of}" if row_of else "")
     elif locktype is None:
         resource = "a safe snapshot"
+    elif not locktype:
+        resource = "a lock that it got while it was looked for"
     else:
         resource = f"{locktype} {relation or objid or ''}".rstrip()
     return ServerWait(

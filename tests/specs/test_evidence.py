@@ -68,7 +68,8 @@ def test_who_waits_and_for_whom(run: Run) -> None:
         "w2b": ["w1"],
         "w3b": ["w2"],
     }
-    assert all("transaction" in event.text and "t" in event.text for event in blocked.values())
+    texts = [event.text for event in blocked.values()]
+    assert all("transaction" in text for text in texts), texts
     ended = [event.step for event in of(first, *ENDINGS) if event.phase is Phase.schedule]
     assert ended == ["b1", "w1a", "w2a", "bc", "w1b", "w1c", "w2b", "w2c", "w3b", "w3r"]
 
