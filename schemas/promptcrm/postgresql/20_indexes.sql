@@ -1,0 +1,17 @@
+CREATE INDEX ix_city_country ON city (country);
+CREATE UNIQUE INDEX ux_client_tax_id_hash ON client (tax_id_hash) WHERE tax_id_hash IS NOT NULL;
+CREATE INDEX ix_client_email_hash ON client (email_hash);
+CREATE INDEX ix_client_phone_hash ON client (phone_hash);
+CREATE INDEX ix_client_city_id ON client (city_id);
+CREATE INDEX ix_client_place ON client (latitude, longitude);
+CREATE INDEX ix_client_campaign_id ON client (campaign_id);
+CREATE INDEX ix_client_referred_by ON client (referred_by);
+CREATE INDEX ix_contact_client_id ON contact (client_id);
+CREATE INDEX ix_opportunity_client_id ON opportunity (client_id);
+CREATE INDEX ix_opportunity_stage_opened_on ON opportunity (stage, opened_on);
+CREATE INDEX ix_sale_client_id_sold_on ON sale (client_id, sold_on);
+CREATE INDEX ix_sale_campaign_id_sold_on ON sale (campaign_id, sold_on);
+CREATE INDEX ix_sale_status ON sale (status);
+CREATE INDEX ix_sale_line_product_id ON sale_line (product_id);
+CREATE INDEX ix_interaction_client_id_happened_at ON interaction (client_id, happened_at);
+CREATE INDEX ix_interaction_content_id ON interaction (content_id);
