@@ -10,6 +10,7 @@
     ├── EngineError        a database answered in a way that ends the case
     │   └── DriverMissing       a driver or a system library it needs is not installed
     ├── SetupFailed        a scenario's set-up failed: the case never began
+    ├── DataError          PromptSales's databases cannot be made or filled, or do not agree
     └── StoreError         results/ cannot be written or read
 """
 
@@ -76,6 +77,10 @@ class DriverMissing(EngineError):
 
 class SetupFailed(HarnessError):
     """A scenario's set-up failed, so the case never began."""
+
+
+class DataError(HarnessError):
+    """The databases of PromptSales cannot be made or filled, or do not agree with each other."""
 
 
 class StoreError(HarnessError):
