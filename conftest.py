@@ -1,3 +1,4 @@
-"""pytest's root: the harness's own plugin comes through its entry point; here only what this project's tests share."""
+"""pytest's root: the harness's own plugin comes through its entry point; here what its tests share, and
+PromptSales itself."""
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "fixtures.plugin"]

@@ -91,7 +91,7 @@ class Suite:
             root=settings.root,
             environ=settings.environ,
         )
-        self.databases = Databases(self.servers, settings.run_id, settings.worker)
+        self.databases = Databases(self.servers, settings.run_id, settings.worker, settings.root / "schemas")
         self.store = Store(settings.results, settings.run_id)
         self._began = time.time()
         self._opened = False

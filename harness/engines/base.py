@@ -300,6 +300,15 @@ class Naming(Protocol):
         ...
 
 
+@runtime_checkable
+class Copying(Protocol):
+    """An Admin whose server can make a database as a copy of another one, faster than by filling it."""
+
+    def create_copy(self, name: str, template: str) -> None:
+        """Make ``name`` as a copy of ``template``, a database of ours that nobody is connected to. Raises EngineError."""
+        ...
+
+
 OWNED = "psh_"  # psh_<run id>_<number>: run ids are [0-9a-z]+
 
 

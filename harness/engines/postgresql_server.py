@@ -214,9 +214,12 @@ class PostgreSQLAdmin:
 
     def create(self, name: str, levels: Sequence[str]) -> None:
         """Make an empty database; PostgreSQL gives every level everywhere."""
-        quoted = quote(name)
+        self.create_copy(name, "template0")
+
+    def create_copy(self, name: str, template: str) -> None:
+        """Make a database with all that ``template`` has."""
         try:
-            self._connection.execute(f"CREATE DATABASE {quoted} TEMPLATE template0".encode())
+            self._connection.execute(f"CREATE DATABASE {quote(name)} TEMPLATE {quote(template)}".encode())
         except psycopg.Error as error:
             raise EngineError(f"cannot create database {name}: {error_record(error).message}") from None
 

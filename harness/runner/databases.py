@@ -12,11 +12,13 @@ import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.engines import engine
-from harness.engines.base import OWNED, Admin, Engine, Naming, Observer, owner_of
-from harness.errors import EngineError, HarnessError
+from harness.engines.base import OWNED, Admin, Copying, Engine, Naming, Observer, owner_of
+from harness.errors import DataError, EngineError, HarnessError
+from harness.runner.furnishing import Furnishing
 from harness.servers.base import Servers, Target
 
 _DEFAULT_PORTS = {"postgresql": 5432, "sqlserver": 1433, "mongodb": 27017, "redis": 6379}
@@ -37,45 +39,78 @@ class Made:
 class Databases:
     """Makes and drops the databases of one process of a run. Safe to use from several threads."""
 
-    def __init__(self, servers: Servers, run: str, worker: str = "") -> None:
+    def __init__(self, servers: Servers, run: str, worker: str = "", schemas: Path = Path("schemas")) -> None:
         self.run = run
+        self.schemas = schemas  # the folder whose files furnish what a scenario wants furnished
         self.swept: list[str] = []  # what dead runs had left and this one dropped, as "server: database"
         self._servers = servers
         self._prefix = f"{OWNED}{run}_{worker}{'x' if worker else ''}"
         self._numbers = itertools.count(1)
         self._admins: dict[str, Admin] = {}
         self._made: dict[str, Made] = {}
+        self._templates: dict[tuple[str, str, str], str] = {}  # by URL, logical database and furnishing
         self._observers: dict[str, Observer] = {}
         self._lock = threading.RLock()
 
-    def make(self, logical: str, levels: Sequence[str], name: str = "") -> Made:
-        """An empty database for ``logical``, called ``name`` if statements need it to be called so.
+    def make(self, logical: str, levels: Sequence[str], name: str = "", furnishing: Furnishing | None = None) -> Made:
+        """A database for ``logical``, empty or furnished, called ``name`` if statements need it to be called so.
 
-        Then it is had by one process at a time, others wait. Raises ServerUnavailable, ServerError or EngineError.
+        Then it is had by one process at a time, others wait. Raises ServerUnavailable, ServerError or EngineError, and
+        DataError if it cannot be furnished.
         """
         with self._lock:
             target = self._servers.target(logical)
             if target.url not in self._admins:
-                return self._make(target, levels, name)
+                return self._make(target, levels, name, furnishing)
             try:
-                return self._make(target, levels, name)
+                return self._make(target, levels, name, furnishing)
+            except DataError:
+                raise
             except HarnessError:  # it was there before: if the server has died since, another one may take its place
                 self.forget(target)
-                return self._make(self._servers.target(logical), levels, name)
+                return self._make(self._servers.target(logical), levels, name, furnishing)
 
-    def _make(self, target: Target, levels: Sequence[str], name: str) -> Made:
+    def _make(self, target: Target, levels: Sequence[str], name: str, furnishing: Furnishing | None) -> Made:
         kind = engine(target.engine)
         admin = self._admin(target, kind)
         if name:
             if not isinstance(admin, Naming):
                 raise EngineError(f"{target.logical}: on {target.engine} a database cannot be given the name {name!r}")
             admin.create_named(name, replace=target.origin != "external")
+        elif furnishing is not None and isinstance(admin, Copying):
+            template = self._template(target, levels, furnishing)
+            name = f"{self._prefix}{next(self._numbers)}"
+            admin.create_copy(name, template)
+            furnishing = None
         else:
             name = f"{self._prefix}{next(self._numbers)}"
             admin.create(name, levels)
         made = Made(target, kind, name, kind.database_url(target.url, name), server_of(target), admin)
         self._made[name] = made
+        if furnishing is not None:
+            self._fill(made, furnishing)
         return made
+
+    def _template(self, target: Target, levels: Sequence[str], furnishing: Furnishing) -> str:
+        """The database that copies are made of; filled when the first one is wanted."""
+        key = (target.url, target.logical, furnishing.name)
+        if key not in self._templates:
+            made = self._make(target, levels, "", None)
+            self._fill(made, furnishing)
+            self._templates[key] = made.name
+        return self._templates[key]
+
+    def _fill(self, made: Made, furnishing: Furnishing) -> None:
+        try:
+            furnishing.fill(made.target, made.engine, made.url)
+        except BaseException:
+            with contextlib.suppress(HarnessError):
+                self.drop(made)
+            raise
+
+    def target(self, logical: str) -> Target:
+        """Where ``logical`` is. Raises ServerUnavailable."""
+        return self._servers.target(logical)
 
     def observer(self, made: Made) -> Observer:
         """The connection that asks who waits for whom on a database; opened when it is first asked for, closed with it."""
@@ -123,6 +158,7 @@ class Databases:
         with self._lock:
             if admin := self._admins.pop(target.url, None):
                 admin.close()
+            self._templates = {key: name for key, name in self._templates.items() if key[0] != target.url}
             self._servers.forget(target.logical)
 
     def close(self) -> None:

@@ -22,9 +22,11 @@ from harness.history import DatabaseRecord, SessionRecord
 from harness.runner.databases import Databases, Made
 from harness.runner.driver import Driver, Endpoint
 from harness.runner.freerun import workers_of
+from harness.runner.furnishing import schema
 from harness.runner.meanwhile import Meanwhile
 from harness.runner.watch import Watch
 from harness.scenario.model import Case, Placed, Session
+from harness.schemas import Wanted
 from harness.vocabulary import DEFAULT_LEVEL
 
 HOST = socket.gethostname()
@@ -78,7 +80,9 @@ class Stage:
         self.close()
 
     def _make(self, placed: Placed, lent: Made | None) -> None:
-        made = lent or self.databases.make(placed.logical, [placed.level], self.scenario.database_name)
+        wanted = self.scenario.data
+        furnishing = schema(self.databases.schemas, Wanted(wanted)) if wanted else None
+        made = lent or self.databases.make(placed.logical, [placed.level], self.scenario.database_name, furnishing)
         if lent is None:
             self._stack.callback(self._drop, made)
         if made.engine.name != placed.engine:

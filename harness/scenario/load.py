@@ -70,6 +70,7 @@ def _scenario(reading: Reading) -> Scenario:
         settings=_settings(written),
         as_text=written.values == "text",
         cancel_late=written.late_steps == "cancel",
+        data=written.data or "",
         database_name=written.database_name,
     )
 

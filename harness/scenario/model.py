@@ -189,6 +189,9 @@ class Scenario:
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # engine → setting → value, of each session
     as_text: bool = False  # values are kept as the server writes them
     cancel_late: bool = False  # a step past its deadline is cancelled and the run goes on; past twice that, it ends
+    data: str = (
+        ""  # what its databases have in them: "empty" (the objects of schemas/), "sample" (and rows); "": nothing
+    )
     database_name: str = ""  # the database must be called so, because statements name it
 
     def step(self, name: str) -> Step:

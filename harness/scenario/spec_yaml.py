@@ -121,6 +121,7 @@ def _scenario(scenario: Scenario) -> dict[str, Any]:
         "database": next(iter(scenario.placements[0].values())),
         "levels": _Line({engine: _one(_Row(levels)) for engine, levels in scenario.levels.items()}),
         "shared": scenario.shared,
+        "data": scenario.data,
         "database_name": scenario.database_name,
         "settings": {engine: dict(values) for engine, values in scenario.settings.items()},
         "values": "text" if scenario.as_text else None,

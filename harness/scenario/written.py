@@ -245,8 +245,10 @@ def _setting(value: str) -> str:
 
 _LATE = ("end", "cancel")
 _VALUES = ("typed", "text")
+_FILLED = ("empty", "sample")
 _Treatment = Annotated[str, AfterValidator(one_of("treatment", _LATE)), Field(json_schema_extra={"enum": list(_LATE)})]
 _Form = Annotated[str, AfterValidator(one_of("form", _VALUES)), Field(json_schema_extra={"enum": list(_VALUES)})]
+_Data = Annotated[str, AfterValidator(one_of("data", _FILLED)), Field(json_schema_extra={"enum": list(_FILLED)})]
 _Setting = Annotated[str, AfterValidator(_setting)]
 
 
@@ -280,6 +282,11 @@ class ScenarioWritten(Written):
     shared: bool = Field(
         default=False,
         description="all cases share one database and each session's connection, one case after the other",
+    )
+    data: _Data | None = Field(
+        default=None,
+        description="what the databases have in them before the set-up: the objects that schemas/ declares, empty, "
+        "or with the sample's rows; nothing at all if it is not said",
     )
     database_name: str = Field(default="", description="what the database must be called, because statements name it")
     setup: Annotated[Any, BeforeValidator(lambda value: value, json_schema_input_type=_Statements)] = Field(
