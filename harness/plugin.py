@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a scenario's parameter, e.g. --set n=32; may be given several times",
     )  # fmt: skip
     parser.addini("servers", "embedded, containers or external")
+    parser.addini("schemas", "the folder of the databases' schemas (default: the nearest 'schemas' above a scenario)")
     parser.addini("results", "the folder where evidence is kept", default="results")
 
 
@@ -61,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
             mode=config.getoption("--servers") or config.getini("servers") or None,
             worker=joined.get("workerid", ""),
             parameters=parameters_of(config.getoption("scenario_parameters")),
+            schemas=root / config.getini("schemas") if config.getini("schemas") else None,
         )
         config.stash[SUITE] = Suite(settings)
     except HarnessError as error:

@@ -75,6 +75,9 @@ class Settings:
     mode: str | None = None
     worker: str = ""  # pytest-xdist's name of this process
     parameters: dict[str, str] = field(default_factory=dict)
+    schemas: Path | None = (
+        None  # the folder of the databases' schemas; else the nearest "schemas" above a scenario's file
+    )
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
@@ -91,7 +94,7 @@ class Suite:
             root=settings.root,
             environ=settings.environ,
         )
-        self.databases = Databases(self.servers, settings.run_id, settings.worker, settings.root / "schemas")
+        self.databases = Databases(self.servers, settings.run_id, settings.worker, settings.schemas)
         self.store = Store(settings.results, settings.run_id)
         self._began = time.time()
         self._opened = False

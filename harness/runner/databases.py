@@ -39,9 +39,9 @@ class Made:
 class Databases:
     """Makes and drops the databases of one process of a run. Safe to use from several threads."""
 
-    def __init__(self, servers: Servers, run: str, worker: str = "", schemas: Path = Path("schemas")) -> None:
+    def __init__(self, servers: Servers, run: str, worker: str = "", schemas: Path | None = None) -> None:
         self.run = run
-        self.schemas = schemas  # the folder whose files furnish what a scenario wants furnished
+        self.schemas = schemas  # the folder of the files that furnish; else the nearest one above a scenario
         self.swept: list[str] = []  # what dead runs had left and this one dropped, as "server: database"
         self._servers = servers
         self._prefix = f"{OWNED}{run}_{worker}{'x' if worker else ''}"
@@ -111,6 +111,11 @@ class Databases:
     def target(self, logical: str) -> Target:
         """Where ``logical`` is. Raises ServerUnavailable."""
         return self._servers.target(logical)
+
+    @property
+    def templates(self) -> frozenset[str]:
+        """The names of the databases that others are copied from; they stay until the end."""
+        return frozenset(self._templates.values())
 
     def observer(self, made: Made) -> Observer:
         """The connection that asks who waits for whom on a database; opened when it is first asked for, closed with it."""

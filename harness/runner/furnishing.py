@@ -28,4 +28,4 @@ def schema(root: Path, wanted: Wanted, *, server: bool = False) -> Furnishing:
     def fill(target: Target, engine: Engine, url: str) -> None:
         apply(engine, url, scripts(root, target.logical, engine.name, wanted, server=server))
 
-    return Furnishing(f"{wanted}{'+server' if server else ''}", fill)
+    return Furnishing(f"{root}: {wanted}{' and server' if server else ''}", fill)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -22,11 +23,11 @@ from harness.history import DatabaseRecord, SessionRecord
 from harness.runner.databases import Databases, Made
 from harness.runner.driver import Driver, Endpoint
 from harness.runner.freerun import workers_of
-from harness.runner.furnishing import schema
+from harness.runner.furnishing import Furnishing, schema
 from harness.runner.meanwhile import Meanwhile
 from harness.runner.watch import Watch
 from harness.scenario.model import Case, Placed, Session
-from harness.schemas import Wanted
+from harness.schemas import Wanted, folder_for
 from harness.vocabulary import DEFAULT_LEVEL
 
 HOST = socket.gethostname()
@@ -80,9 +81,9 @@ class Stage:
         self.close()
 
     def _make(self, placed: Placed, lent: Made | None) -> None:
-        wanted = self.scenario.data
-        furnishing = schema(self.databases.schemas, Wanted(wanted)) if wanted else None
-        made = lent or self.databases.make(placed.logical, [placed.level], self.scenario.database_name, furnishing)
+        made = lent or self.databases.make(
+            placed.logical, [placed.level], self.scenario.database_name, self._furnishing()
+        )
         if lent is None:
             self._stack.callback(self._drop, made)
         if made.engine.name != placed.engine:
@@ -104,6 +105,12 @@ class Stage:
             settings=self.scenario.settings.get(placed.engine, {}),
             as_text=self.scenario.as_text,
         )
+
+    def _furnishing(self) -> Furnishing | None:
+        if not self.scenario.data:
+            return None
+        folder = self.databases.schemas or folder_for(self.scenario.file, Path("schemas"))
+        return schema(folder, Wanted(self.scenario.data))
 
     def _drop(self, made: Made) -> None:
         with contextlib.suppress(HarnessError):  # a dead server has nothing to be dropped; a live one is swept later

@@ -48,6 +48,12 @@ class Script:
         return str(Location(self.file, line, 1))
 
 
+def folder_for(file: Path, otherwise: Path) -> Path:
+    """The folder ``schemas`` beside ``file`` or above it, the nearest one; ``otherwise`` if there is none."""
+    found = (parent / "schemas" for parent in file.resolve().parents)
+    return next((folder for folder in found if folder.is_dir()), otherwise)
+
+
 def has_schema(root: Path, logical: str, engine: str) -> bool:
     """Whether ``root`` (the folder ``schemas``) has files for a logical database on an engine."""
     return next(_numbered(root / logical / engine, engine), None) is not None

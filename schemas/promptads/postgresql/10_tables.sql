@@ -26,6 +26,7 @@ CREATE TABLE campaign (
     budget decimal(12, 2) NOT NULL, -- of all channels together; "budget" says how it is divided
     audience_id int NOT NULL CONSTRAINT fk_campaign_audience REFERENCES audience (id),
     content_id int NULL, -- of PromptContent
+    version int NOT NULL DEFAULT 1, -- counts the changes: who writes checks that it is the one that was read
     CONSTRAINT ck_campaign_objective CHECK (objective IN ('awareness', 'traffic', 'leads', 'sales')),
     CONSTRAINT ck_campaign_status CHECK (status IN ('draft', 'active', 'paused', 'finished')),
     CONSTRAINT ck_campaign_dates CHECK (ends_on >= starts_on),

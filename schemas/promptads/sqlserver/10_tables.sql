@@ -29,6 +29,8 @@ CREATE TABLE dbo.campaign (
     budget decimal(12, 2) NOT NULL, -- of all channels together; "budget" says how it is divided
     audience_id int NOT NULL CONSTRAINT fk_campaign_audience REFERENCES dbo.audience (id),
     content_id int NULL, -- of PromptContent
+    -- counts the changes: who writes checks that it is the one that was read
+    version int NOT NULL CONSTRAINT df_campaign_version DEFAULT 1,
     CONSTRAINT ck_campaign_objective CHECK (objective IN ('awareness', 'traffic', 'leads', 'sales')),
     CONSTRAINT ck_campaign_status CHECK (status IN ('draft', 'active', 'paused', 'finished')),
     CONSTRAINT ck_campaign_dates CHECK (ends_on >= starts_on),

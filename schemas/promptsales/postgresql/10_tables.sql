@@ -16,6 +16,7 @@ CREATE TABLE campaign (
     ends_on date NOT NULL,
     budget numeric(12, 2) NOT NULL,
     content_id int,
+    version int NOT NULL DEFAULT 1, -- counts the changes: who writes checks that it is the one that was read
     CONSTRAINT ck_campaign_status CHECK (status IN ('draft', 'active', 'paused', 'finished')),
     CONSTRAINT ck_campaign_dates CHECK (ends_on >= starts_on),
     CONSTRAINT ck_campaign_budget CHECK (budget >= 0)
