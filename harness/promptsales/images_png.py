@@ -1,0 +1,133 @@
+"""PNG written by ourselves: the bytes depend on the picture alone, not on which zlib a machine has.
+
+Compression is LZ77 with a few distances only (the pixel before, the row above and beside it), as flat pictures repeat
+there, and the fixed Huffman codes. Source: PNG specification, third edition; RFC 1950 and 1951.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MOST = 86  # pixels of one match: 258 bytes
+
+# RFC 1951, 3.2.5: (first length, extra bits) of the length codes from 257, (first distance, extra bits) of the distance codes.
+_LENGTHS = [(3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0)]
+_LENGTHS += [(11 + 2 * n, 1) for n in range(4)] + [(19 + 4 * n, 2) for n in range(4)]
+_LENGTHS += [(35 + 8 * n, 3) for n in range(4)] + [(67 + 16 * n, 4) for n in range(4)]
+_LENGTHS += [(131 + 32 * n, 5) for n in range(4)] + [(258, 0)]
+_DISTANCES = [(1, 0), (2, 0)] + [(1 + ((2 + half) << bits), bits) for bits in range(14) for half in (0, 1)]
+
+_Code = tuple[int, int]  # bits in the order in which they are sent, the first one lowest; how many
+
+
+def png(pixels: npt.NDArray[np.uint8], texts: Mapping[str, str] | None = None) -> bytes:
+    """A PNG of RGB pixels, (height, width, 3), with ``texts`` as its textual chunks (ASCII keywords, any text)."""
+    height, width, _ = pixels.shape
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))]
+    for keyword, text in (texts or {}).items():
+        chunks.append((b"iTXt", keyword.encode("ascii") + b"\0\0\0\0\0" + text.encode("utf-8")))
+    chunks += [(b"IDAT", _zlib(pixels)), (b"IEND", b"")]
+    return _SIGNATURE + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+
+
+def _zlib(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """The rows, each with filter 0, as a zlib stream of one block with fixed codes."""
+    height, width, _ = pixels.shape
+    rows = np.zeros((height, 1 + 3 * width), np.uint8)
+    rows[:, 1:] = pixels.reshape(height, 3 * width)
+    whole = rows.tobytes()
+    codes: list[_Code] = [(0b011, 3)]  # the last block, fixed codes
+    for row, matches in enumerate(_matches(pixels)):
+        codes.append(_LITERALS[0])
+        line = rows[row, 1:].tolist()
+        column = 0
+        for column_of, length, distance in matches:
+            codes += [_LITERALS[byte] for byte in line[3 * column : 3 * column_of]]
+            codes += _match(3 * length, distance)
+            column = column_of + length
+        codes += [_LITERALS[byte] for byte in line[3 * column :]]
+    codes.append((0, 7))  # end of block
+    return b"\x78\x01" + _packed(codes) + struct.pack(">I", zlib.adler32(whole))
+
+
+def _matches(pixels: npt.NDArray[np.uint8]) -> list[list[tuple[int, int, int]]]:
+    """For each row its matches from left to right: column, length (pixels), distance (bytes)."""
+    height, width, _ = pixels.shape
+    values = pixels.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+    stride = 1 + 3 * width
+    best = np.zeros((height, width), np.int64)
+    distance = np.zeros((height, width), np.int64)
+    for up, left in ((0, 1), (1, 0), (1, 1), (1, -1), (2, 0)):
+        same = np.zeros((height, width), bool)
+        if left >= 0:
+            same[up:, left:] = values[up:, left:] == values[: height - up, : width - left]
+        else:
+            same[up:, :left] = values[up:, :left] == values[: height - up, -left:]
+        lengths = _runs(same)
+        better = lengths > best
+        best[better] = lengths[better]
+        distance[better] = up * stride + 3 * left
+    best_lists, distance_lists = best.tolist(), distance.tolist()
+    found = []
+    for lengths, distances in zip(best_lists, distance_lists, strict=True):
+        row, column = [], 0
+        while column < width:
+            length = min(lengths[column], _MOST)
+            if length:
+                row.append((column, length, distances[column]))
+            column += length or 1
+        found.append(row)
+    return found
+
+
+def _runs(same: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """At each place how many true ones follow in its row, itself included."""
+    height, width = same.shape
+    ends = np.where(same, width, np.arange(width))
+    return np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1] - np.arange(width)
+
+
+def _packed(codes: list[_Code]) -> bytes:
+    """The codes one after the other, lowest bit first."""
+    table = np.array(codes, np.int64)
+    counts = table[:, 1]
+    starts = np.cumsum(counts) - counts
+    place = np.arange(int(counts.sum())) - np.repeat(starts, counts)
+    bits = (np.repeat(table[:, 0], counts) >> place) & 1
+    return np.packbits(bits.astype(np.uint8), bitorder="little").tobytes()
+
+
+def _turned(code: int, bits: int) -> int:
+    """Huffman codes are sent with their highest bit first."""
+    return int(f"{code:0{bits}b}"[::-1], 2)
+
+
+def _literal(symbol: int) -> _Code:
+    """RFC 1951, 3.2.6: the fixed code of a literal, or of a length."""
+    if symbol < 144:
+        return _turned(0b00110000 + symbol, 8), 8
+    if symbol < 256:
+        return _turned(0b110010000 + symbol - 144, 9), 9
+    if symbol < 280:
+        return _turned(symbol - 256, 7), 7
+    return _turned(0b11000000 + symbol - 280, 8), 8
+
+
+@functools.cache
+def _match(length: int, distance: int) -> tuple[_Code, ...]:
+    number = max(n for n, (first, _) in enumerate(_LENGTHS) if first <= length)
+    codes = [_LITERALS[257 + number], (length - _LENGTHS[number][0], _LENGTHS[number][1])]
+    number = max(n for n, (first, _) in enumerate(_DISTANCES) if first <= distance)
+    return (*codes, (_turned(number, 5), 5), (distance - _DISTANCES[number][0], _DISTANCES[number][1]))
+
+
+_LITERALS = [_literal(symbol) for symbol in range(286)]
