@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
 from harness.spec_cli import app as spec_app
@@ -110,8 +111,21 @@ def run(
     raise typer.Exit(1 if failed else 0)
 
 
-@app.command()
-def check(files: Annotated[list[Path], typer.Argument(help="scenario files, or folders of them")]) -> None:
+class _Check(TyperGroup):
+    """``check FILES`` and ``check WORD``: what is no word of it is a file."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["files", *args]
+        return super().parse_args(ctx, args)
+
+
+check_app = typer.Typer(cls=_Check, no_args_is_help=True, help="Check scenario files; or PromptSales's data.")
+app.add_typer(check_app, name="check")
+
+
+@check_app.command(name="files")
+def check_files(files: Annotated[list[Path], typer.Argument(help="scenario files, or folders of them")]) -> None:
     """Check scenario files without running them."""
     from harness.scenario.files import SPEC, read_scenario, scenario_files
 
