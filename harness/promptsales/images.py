@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from harness.promptsales import images_indoors, images_outdoors
 from harness.promptsales.images_canvas import HEIGHT, WIDTH, Canvas, Pixels
+from harness.promptsales.images_palette import Dice, daylight
 from harness.promptsales.images_png import png
 from harness.promptsales.images_scenes import Scene, scene
-from harness.promptsales.images_settings import Dice, daylight, paint_setting, paint_weather, places
+from harness.promptsales.images_settings import paint_setting, paint_weather, places
 
 __all__ = ["HEIGHT", "WIDTH", "draw", "picture"]
 

@@ -7,6 +7,7 @@ units, and ``image`` gives the mean of a pixel's samples, which smooths the edge
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -164,7 +165,7 @@ class Canvas:
         )  # fmt: skip
         x, y = self._x[columns], self._y[rows]
         mask: Mask = np.zeros((y.size, x.size), bool)
-        for (x1, y1), (x2, y2) in zip(placed, placed[1:], strict=False):
+        for (x1, y1), (x2, y2) in itertools.pairwise(placed):
             along, up = x2 - x1, y2 - y1
             square = along**2 + up**2
             near = (x - x1) ** 2 + (y - y1) ** 2 <= half**2
@@ -179,8 +180,10 @@ class Canvas:
     def image(self) -> Pixels:
         """The picture: (HEIGHT, WIDTH, 3)."""
         side = UNITS // STEP
-        sums = self._samples.reshape(HEIGHT, side, WIDTH, side, 3).sum(axis=(1, 3), dtype=np.int64)
-        return ((sums + side**2 // 2) // side**2).astype(np.uint8)
+        sums = np.full((HEIGHT, WIDTH, 3), side**2 // 2, np.uint16)
+        for down, right in itertools.product(range(side), repeat=2):
+            sums += self._samples[down::side, right::side]
+        return (sums // side**2).astype(np.uint8)
 
     def _slices(self, left: int, top: int, right: int, bottom: int) -> tuple[slice, slice]:
         """The samples that may lie inside."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.promptsales.images_canvas import Canvas, Colour, Point, curve, dark, light
+from harness.promptsales.images_palette import LAMP, PAINTS, WHITE, Dice, shadow
 from harness.promptsales.images_scenes import COLOURS, Scene
-from harness.promptsales.images_settings import LAMP, PAINTS, WHITE, Dice, shadow
 
 INK: Colour = (42, 44, 52)
 
@@ -18,8 +18,15 @@ def coffee(canvas: Canvas, scene: Scene, dice: Dice) -> None:
     canvas.ring((146, -150), 70, 26, dark(colour, 24))
     body = [(-150, -246), *curve((-150, -246), (-140, -60), (-70, -28)), *curve((70, -28), (140, -60), (150, -246))]
     canvas.polygon(body, light(colour, 40), dark(colour, 44))
-    canvas.polygon([(-126, -220), *curve((-126, -220), (-118, -90), (-74, -60), 6), *curve((-96, -110), (-108, -160), (-104, -218), 6)],
-                   WHITE, cover=70)  # fmt: skip
+    canvas.polygon(
+        [
+            (-126, -220),
+            *curve((-126, -220), (-118, -90), (-74, -60), 6),
+            *curve((-96, -110), (-108, -160), (-104, -218), 6),
+        ],
+        WHITE,
+        cover=70,
+    )
     canvas.ellipse((0, -246), 152, 42, light(colour, 120), light(colour, 60))
     canvas.ellipse((0, -243), 132, 32, (92, 56, 34), (126, 80, 48))
     canvas.ellipse((20, -240), 64, 13, (206, 160, 110))
@@ -35,14 +42,32 @@ def pizza(canvas: Canvas, scene: Scene, dice: Dice) -> None:
     canvas.ellipse((0, -106), 278, 116, (226, 166, 84), (176, 108, 48))
     canvas.ellipse((0, -110), 246, 98, (206, 66, 42))
     canvas.ellipse((0, -112), 236, 92, (252, 214, 112), (242, 182, 76))
-    spots = [(-150, -120), (-70, -160), (30, -172), (130, -142), (176, -100), (90, -90), (-10, -116), (-110, -76), (10, -56), (104, -48), (-50, -40), (-180, -92)]
+    spots = [
+        (-150, -120),
+        (-70, -160),
+        (30, -172),
+        (130, -142),
+        (176, -100),
+        (90, -90),
+        (-10, -116),
+        (-110, -76),
+        (10, -56),
+        (104, -48),
+        (-50, -40),
+        (-180, -92),
+    ]
     for number, (x, y) in enumerate(spots):
         x, y = x + dice.between(-8, 8), y + dice.between(-4, 4)
         _topping(canvas, scene.colour, x, y, number)
     for ends in (((-240, -128), (240, -90)), ((-70, -204), (66, -22)), ((130, -194), (-136, -32))):
         canvas.line(list(ends), 5, (176, 108, 48), cover=190)
     for x in (-70, 30, 110):
-        canvas.line(curve((x, -190), (x - 26, -226), (x, -262), 6) + curve((x, -262), (x + 26, -290), (x, -320), 6), 12, WHITE, cover=96)
+        canvas.line(
+            curve((x, -190), (x - 26, -226), (x, -262), 6) + curve((x, -262), (x + 26, -290), (x, -320), 6),
+            12,
+            WHITE,
+            cover=96,
+        )
     if scene.count == 2:
         canvas.polygon([(-30, -108), (250, -92), (190, -30)], (170, 122, 76))
         canvas.polygon([(180, -20), (410, -20), (370, 40)], (252, 214, 112), (226, 166, 84))
@@ -57,10 +82,16 @@ def _topping(canvas: Canvas, colour: str, x: int, y: int, number: int) -> None:
         if number % 3 == 0:
             canvas.ellipse((x, y), 26, 14, (222, 58, 44), (190, 40, 34))
         else:
-            canvas.polygon(curve((x - 38, y), (x, y - 30), (x + 38, y), 6) + curve((x + 38, y), (x, y + 22), (x - 38, y), 6), (86, 158, 62), (44, 112, 48))
+            canvas.polygon(
+                curve((x - 38, y), (x, y - 30), (x + 38, y), 6) + curve((x + 38, y), (x, y + 22), (x - 38, y), 6),
+                (86, 158, 62),
+                (44, 112, 48),
+            )
             canvas.line([(x - 30, y), (x + 30, y)], 3, (160, 206, 120))
     elif colour == "yellow":  # pineapple
-        canvas.polygon([(x - 30, y - 12), (x + 18, y - 18), (x + 34, y + 6), (x - 16, y + 14)], (255, 238, 130), (246, 202, 50))
+        canvas.polygon(
+            [(x - 30, y - 12), (x + 18, y - 18), (x + 34, y + 6), (x - 16, y + 14)], (255, 238, 130), (246, 202, 50)
+        )
         if number % 2:
             canvas.ellipse((x + 30, y - 14), 20, 10, (232, 140, 140))
     elif colour == "black":  # olives
@@ -122,8 +153,16 @@ def cake(canvas: Canvas, scene: Scene, dice: Dice) -> None:
         paint = PAINTS[COLOURS[(number * 2) % 7]]
         canvas.rectangle(x - 9, -340, x + 9, -256, light(paint, 60), paint)
         canvas.disc((x, -362), 40, LAMP, cover=70, glow=True)
-        canvas.polygon([(x, -392), *curve((x, -392), (x + 24, -352), (x, -342), 6), *curve((x, -342), (x - 24, -352), (x, -392), 6)],
-                       (255, 236, 150), (250, 150, 50), glow=True)  # fmt: skip
+        canvas.polygon(
+            [
+                (x, -392),
+                *curve((x, -392), (x + 24, -352), (x, -342), 6),
+                *curve((x, -342), (x - 24, -352), (x, -392), 6),
+            ],
+            (255, 236, 150),
+            (250, 150, 50),
+            glow=True,
+        )
 
 
 def gift(canvas: Canvas, scene: Scene, dice: Dice) -> None:
@@ -139,10 +178,15 @@ def gift(canvas: Canvas, scene: Scene, dice: Dice) -> None:
     canvas.rectangle(-186, -228, 186, -218, dark(colour, 90), cover=120)
     canvas.rectangle(-34, -290, 34, 0, light(ribbon, 20), dark(ribbon, 30))
     for side in (-1, 1):
-        loop = curve((0, -296), (side * 70, -400), (side * 136, -364), 8) + curve((side * 136, -364), (side * 140, -300), (0, -290), 8)
+        loop = curve((0, -296), (side * 70, -400), (side * 136, -364), 8) + curve(
+            (side * 136, -364), (side * 140, -300), (0, -290), 8
+        )
         canvas.polygon(loop, light(ribbon, 30), dark(ribbon, 20))
-        canvas.polygon(curve((side * 24, -306), (side * 70, -366), (side * 104, -350), 6) + curve((side * 104, -350), (side * 96, -312), (side * 24, -304), 6),
-                       dark(ribbon, 70))  # fmt: skip
+        canvas.polygon(
+            curve((side * 24, -306), (side * 70, -366), (side * 104, -350), 6)
+            + curve((side * 104, -350), (side * 96, -312), (side * 24, -304), 6),
+            dark(ribbon, 70),
+        )
         canvas.line([(0, -296), (side * 74, -246)], 26, dark(ribbon, 16))
     canvas.ellipse((0, -302), 32, 28, light(ribbon, 40), dark(ribbon, 20))
 
@@ -163,13 +207,27 @@ def books(canvas: Canvas, scene: Scene, dice: Dice) -> None:
     page: Colour = (255, 250, 238)
     for side in (-1, 1):
         edge = curve((0, top - 36), (side * 90, top - 96), (side * 210, top - 58), 8)
-        canvas.polygon([*edge, (side * 214, top - 6), *curve((side * 214, top - 6), (side * 90, top - 40), (0, top), 8)],
-                       PAINTS[scene.colour], dark(PAINTS[scene.colour], 50))  # fmt: skip
-        canvas.polygon([*edge, (side * 206, top - 20), *curve((side * 206, top - 20), (side * 90, top - 58), (0, top - 10), 8)],
-                       page, (226, 218, 200))  # fmt: skip
+        canvas.polygon(
+            [*edge, (side * 214, top - 6), *curve((side * 214, top - 6), (side * 90, top - 40), (0, top), 8)],
+            PAINTS[scene.colour],
+            dark(PAINTS[scene.colour], 50),
+        )
+        canvas.polygon(
+            [*edge, (side * 206, top - 20), *curve((side * 206, top - 20), (side * 90, top - 58), (0, top - 10), 8)],
+            page,
+            (226, 218, 200),
+        )
         for row in (0, 1):
-            canvas.line(curve((side * 26, top - 42 + row * 15), (side * 90, top - 78 + row * 15), (side * 186, top - 50 + row * 15), 8), 4,
-                        (150, 144, 136))  # fmt: skip
+            canvas.line(
+                curve(
+                    (side * 26, top - 42 + row * 15),
+                    (side * 90, top - 78 + row * 15),
+                    (side * 186, top - 50 + row * 15),
+                    8,
+                ),
+                4,
+                (150, 144, 136),
+            )
 
 
 def laptop(canvas: Canvas, scene: Scene, dice: Dice) -> None:
@@ -177,7 +235,9 @@ def laptop(canvas: Canvas, scene: Scene, dice: Dice) -> None:
     colour = PAINTS[scene.colour]
     shadow(canvas, 300, 22)
     canvas.polygon([(-226, -340), (226, -340), (236, -60), (-236, -60)], (70, 74, 84), INK)
-    canvas.polygon([(-210, -324), (210, -324), (218, -76), (-218, -76)], light(colour, 200), light(colour, 130), glow=True)
+    canvas.polygon(
+        [(-210, -324), (210, -324), (218, -76), (-218, -76)], light(colour, 200), light(colour, 130), glow=True
+    )
     canvas.rectangle(-190, -306, -40, -288, colour, glow=True)
     for row in range(4):
         canvas.rectangle(-190, -268 + row * 28, -70 - row * 12, -258 + row * 28, light(colour, 70), glow=True)
@@ -198,12 +258,25 @@ def running_shoe(canvas: Canvas, scene: Scene, dice: Dice) -> None:
     """Seen from its side, its toe to the right."""
     colour = PAINTS[scene.colour]
     shadow(canvas, 250, 18)
-    upper = [(-214, -60), *curve((-214, -60), (-230, -160), (-196, -236), 8), *curve((-196, -236), (-150, -190), (-84, -214), 8),
-             (-50, -232), *curve((-50, -232), (20, -160), (110, -136), 8), *curve((110, -136), (236, -120), (240, -56), 8)]  # fmt: skip
+    upper = [
+        (-214, -60),
+        *curve((-214, -60), (-230, -160), (-196, -236), 8),
+        *curve((-196, -236), (-150, -190), (-84, -214), 8),
+        (-50, -232),
+        *curve((-50, -232), (20, -160), (110, -136), 8),
+        *curve((110, -136), (236, -120), (240, -56), 8),
+    ]
     canvas.polygon(upper, light(colour, 30), dark(colour, 40))
-    canvas.polygon([(-214, -60), *curve((-214, -60), (-230, -160), (-204, -220), 8), (-150, -150), (-120, -60)], dark(colour, 50), dark(colour, 80))
-    canvas.polygon([(120, -60), *curve((120, -60), (140, -110), (196, -112), 6), *curve((196, -112), (238, -96), (240, -56), 6)],
-                   dark(colour, 44), dark(colour, 76))  # fmt: skip
+    canvas.polygon(
+        [(-214, -60), *curve((-214, -60), (-230, -160), (-204, -220), 8), (-150, -150), (-120, -60)],
+        dark(colour, 50),
+        dark(colour, 80),
+    )
+    canvas.polygon(
+        [(120, -60), *curve((120, -60), (140, -110), (196, -112), 6), *curve((196, -112), (238, -96), (240, -56), 6)],
+        dark(colour, 44),
+        dark(colour, 76),
+    )
     canvas.line(curve((-196, -236), (-150, -190), (-84, -214), 8), 16, dark(colour, 110))
     stripe = curve((-96, -60), (-20, -70), (40, -150), 8) + curve((14, -164), (-40, -100), (-132, -92), 8)
     canvas.polygon(stripe, WHITE, (232, 234, 240))
@@ -211,8 +284,13 @@ def running_shoe(canvas: Canvas, scene: Scene, dice: Dice) -> None:
         x, y = -52 + number * 30, -216 + number * 19
         canvas.line([(x - 6, y + 2), (x + 26, y - 20)], 11, WHITE)
     canvas.line([(-60, -226), (-84, -262)], 18, light(colour, 40))
-    sole = [(-228, -66), *curve((-228, -66), (0, -44), (246, -62), 8), *curve((246, -62), (270, -16), (220, -6), 8), (-206, -6),
-            *curve((-206, -6), (-246, -20), (-228, -66), 8)]  # fmt: skip
+    sole = [
+        (-228, -66),
+        *curve((-228, -66), (0, -44), (246, -62), 8),
+        *curve((246, -62), (270, -16), (220, -6), 8),
+        (-206, -6),
+        *curve((-206, -6), (-246, -20), (-228, -66), 8),
+    ]
     canvas.polygon(sole, (255, 255, 255), (222, 226, 232))
     canvas.line([(-214, -14), (226, -14)], 14, INK)
     for x in range(-190, 220, 44):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.promptsales.images_canvas import Canvas, Colour, around, curve, dark, light
+from harness.promptsales.images_palette import LAMP, PAINTS, WHITE, Dice, shadow
 from harness.promptsales.images_scenes import Scene
-from harness.promptsales.images_settings import LAMP, PAINTS, WHITE, Dice, conifer, shadow
 
 INK: Colour = (42, 44, 52)
 WOOD: Colour = (116, 78, 48)
@@ -41,9 +41,14 @@ def car(canvas: Canvas, scene: Scene, dice: Dice) -> None:
         canvas.polygon([(236, -92), (520, -150), (520, 0)], LAMP, cover=70, glow=True)
     roof = curve((-170, -130), (-130, -232), (-40, -232)) + curve((60, -232), (120, -222), (166, -130))
     canvas.polygon(roof, light(colour, 30), colour)
-    canvas.polygon([(-140, -132), *curve((-140, -132), (-112, -208), (-40, -212)), (-6, -212), (-6, -132)],
-                   (206, 232, 244), (150, 190, 214))  # fmt: skip
-    canvas.polygon([(10, -132), (10, -212), *curve((52, -212), (100, -206), (134, -132))], (206, 232, 244), (150, 190, 214))
+    canvas.polygon(
+        [(-140, -132), *curve((-140, -132), (-112, -208), (-40, -212)), (-6, -212), (-6, -132)],
+        (206, 232, 244),
+        (150, 190, 214),
+    )
+    canvas.polygon(
+        [(10, -132), (10, -212), *curve((52, -212), (100, -206), (134, -132))], (206, 232, 244), (150, 190, 214)
+    )
     body = curve((-250, -44), (-262, -128), (-200, -134)) + curve((150, -136), (250, -126), (250, -44))
     canvas.polygon(body, light(colour, 20), dark(colour, 56))
     canvas.line([(2, -130), (2, -56)], 4, dark(colour, 90))
@@ -76,8 +81,10 @@ def house(canvas: Canvas, scene: Scene, dice: Dice) -> None:
         y, half = -338 + 34 * row, 156 + 15 * row
         canvas.line([(-half + 8, y + 18), (half - 8, y + 18)], 4, dark(colour, 80), cover=150)
     if snowy:
-        canvas.polygon([(-186, -262), (-150, -352), (150, -352), (186, -262), *curve((186, -262), (0, -290), (-186, -262))],
-                       (250, 252, 255))  # fmt: skip
+        canvas.polygon(
+            [(-186, -262), (-150, -352), (150, -352), (186, -262), *curve((186, -262), (0, -290), (-186, -262))],
+            (250, 252, 255),
+        )
     pane = LAMP if lit else (190, 222, 238)
     for x in (-108, 108):
         canvas.rectangle(x - 42, -168, x + 42, -92, WHITE)
@@ -202,15 +209,13 @@ def christmas_tree(canvas: Canvas, scene: Scene, dice: Dice) -> None:
             elif 0 < number < 10:
                 paint = colour if number % 4 < 2 or row == 2 else PAINTS["yellow"]
                 canvas.disc((x, y + 26), 15, light(paint, 50), dark(paint, 20))
-    star = [around((0, -478), 46 if step % 2 else 20, 2 * step + 4) for step in range(12)]
-    del star
     points = []
     for step in range(5):
         points += [_star((0, -478), 50, step, 0), _star((0, -478), 21, step, 1)]
     canvas.disc((0, -478), 64, LAMP, cover=70, glow=True)
     canvas.polygon(points, (255, 226, 110), (250, 190, 50), glow=True)
-    for x, size, paint in ((-150, 46, "red"), (150, 54, "blue"), (-90, 36, "yellow")):
-        canvas.rectangle(x - size, -size - 20, x + size, 4, PAINTS[paint], dark(PAINTS[paint], 40))
+    for x, size, paper in ((-150, 46, "red"), (150, 54, "blue"), (-90, 36, "yellow")):
+        canvas.rectangle(x - size, -size - 20, x + size, 4, PAINTS[paper], dark(PAINTS[paper], 40))
         canvas.rectangle(x - 7, -size - 20, x + 7, 4, (250, 244, 226))
         for side in (-1, 1):
             canvas.ellipse((x + side * 14, -size - 26), 14, 9, (250, 244, 226))
@@ -221,7 +226,7 @@ _FIFTHS = ((0, -10000), (9511, -3090), (5878, 8090), (-5878, 8090), (-9511, -309
 
 def _star(centre: tuple[int, int], radius: int, step: int, turned: int) -> tuple[int, int]:
     """A corner of a pentagon; ``turned`` is the one between this and the next corner."""
-    x, y = _FIFTHS[(step + 3) % 5] if turned else _FIFTHS[step]
+    x, y = _FIFTHS[(step + 3 * turned) % 5]
     sign = -1 if turned else 1
     return centre[0] + sign * radius * x // 10000, centre[1] + sign * radius * y // 10000
 
@@ -233,9 +238,12 @@ def airplane(canvas: Canvas, scene: Scene, dice: Dice) -> None:
     canvas.polygon([(-40, 0), (60, 0), (-50, -110), (-96, -110)], (200, 208, 220), (176, 186, 200))
     canvas.polygon([(-290, -30), (-200, -30), (-270, -150), (-326, -150)], colour, dark(colour, 40))
     body = curve((-330, -24), (-200, -52), (0, -52)) + curve((180, -52), (296, -44), (310, 4))
-    canvas.polygon(body + curve((310, 4), (280, 42), (140, 44)) + curve((-100, 44), (-240, 34), (-330, -24)),
-                   hull, (196, 206, 220))  # fmt: skip
-    canvas.polygon([(-322, -18), *curve((-322, -18), (-100, 16), (306, 8)), *curve((302, 22), (-80, 34), (-300, -6))], colour)
+    canvas.polygon(
+        body + curve((310, 4), (280, 42), (140, 44)) + curve((-100, 44), (-240, 34), (-330, -24)), hull, (196, 206, 220)
+    )
+    canvas.polygon(
+        [(-322, -18), *curve((-322, -18), (-100, 16), (306, 8)), *curve((302, 22), (-80, 34), (-300, -6))], colour
+    )
     for x in range(-190, 210, 34):
         canvas.disc((x, -18), 8, (70, 110, 160) if scene.time != "night" else LAMP, glow=scene.time == "night")
     canvas.polygon([(236, -30), (272, -24), (290, -6), (240, -8)], (70, 110, 160))
@@ -271,12 +279,28 @@ def sailboat(canvas: Canvas, scene: Scene, dice: Dice) -> None:
     colour = PAINTS[scene.colour]
     canvas.ellipse((0, 12), 230, 18, (16, 54, 80), cover=90)
     canvas.line([(0, -60), (0, -440)], 12, WOOD)
-    canvas.polygon([(14, -420), (14, -84), *curve((14, -84), (120, -92), (190, -100), 6), *curve((190, -100), (90, -220), (14, -420), 8)],
-                   (255, 252, 244), (226, 222, 212))  # fmt: skip
+    canvas.polygon(
+        [
+            (14, -420),
+            (14, -84),
+            *curve((14, -84), (120, -92), (190, -100), 6),
+            *curve((190, -100), (90, -220), (14, -420), 8),
+        ],
+        (255, 252, 244),
+        (226, 222, 212),
+    )
     canvas.polygon([(14, -232), (14, -166), (158, -146), (116, -204)], colour)
-    canvas.polygon([(-14, -380), *curve((-14, -380), (-70, -220), (-160, -92), 8), (-14, -84)], colour, dark(colour, 40))
+    canvas.polygon(
+        [(-14, -380), *curve((-14, -380), (-70, -220), (-160, -92), 8), (-14, -84)], colour, dark(colour, 40)
+    )
     canvas.polygon([(0, -440), (0, -412), (-52, -426)], (214, 52, 52))
-    hull = [(-210, -62), (220, -62), *curve((220, -62), (190, 6), (130, 14), 6), (-140, 14), *curve((-140, 14), (-190, 0), (-210, -62), 6)]
+    hull = [
+        (-210, -62),
+        (220, -62),
+        *curve((220, -62), (190, 6), (130, 14), 6),
+        (-140, 14),
+        *curve((-140, 14), (-190, 0), (-210, -62), 6),
+    ]
     canvas.polygon(hull, light(colour, 20), dark(colour, 60))
     canvas.line([(-208, -60), (218, -60)], 12, (244, 238, 226))
     for x in (-90, 0, 90):
@@ -296,11 +320,17 @@ def flowers(canvas: Canvas, scene: Scene, dice: Dice) -> None:
         canvas.line(curve(foot, (x // 3, (y + foot[1]) // 2), (x, y)), 11, green)
         leaf = ((x + foot[0]) // 2 + 6, (y + foot[1]) // 2 + 20)
         tip = (leaf[0] + 70, leaf[1] - 36)
-        canvas.polygon(curve(leaf, (leaf[0] + 20, leaf[1] - 50), tip, 6) + curve(tip, (leaf[0] + 50, leaf[1] + 8), leaf, 6),
-                       light(green, 30), green)  # fmt: skip
+        canvas.polygon(
+            curve(leaf, (leaf[0] + 20, leaf[1] - 50), tip, 6) + curve(tip, (leaf[0] + 50, leaf[1] + 8), leaf, 6),
+            light(green, 30),
+            green,
+        )
     if scene.indoors:
-        canvas.polygon(curve((-46, -150), (-110, -60), (-52, 0)) + curve((52, 0), (110, -60), (46, -150)),
-                       (150, 200, 216), (88, 150, 178))  # fmt: skip
+        canvas.polygon(
+            curve((-46, -150), (-110, -60), (-52, 0)) + curve((52, 0), (110, -60), (46, -150)),
+            (150, 200, 216),
+            (88, 150, 178),
+        )
         canvas.line([(-46, -150), (46, -150)], 14, (176, 216, 228))
     for x, y in heads:
         for step in range(0, 24, 3):
@@ -320,31 +350,23 @@ def football(canvas: Canvas, scene: Scene, dice: Dice) -> None:
     shadow(canvas, 150, 20)
     middle, radius = (0, -140), 140
     canvas.disc(middle, radius, (255, 255, 255), (214, 218, 226))
-    inner = [_star(middle, 52, step, 0) for step in range(5)]
+    seam = dark(colour, 60)
     for step in range(5):
-        spoke, rim = _star(middle, 52, step, 0), _star(middle, 98, step, 0)
-        canvas.line([spoke, rim], 7, dark(colour, 60))
-        corner = _FIFTHS[step]
-        side = (-corner[1], corner[0])
-        points = []
-        for along, across in ((98, 0), (122, 42), (134, 30), (136, 0), (134, -30), (122, -42)):
-            points.append((middle[0] + (along * corner[0] + across * side[0]) // 10000,
-                           middle[1] + (along * corner[1] + across * side[1]) // 10000))  # fmt: skip
-        canvas.polygon(points, colour, dark(colour, 40))
-        for across in (0, 4):
-            hex_corner = _FIFTHS[(step + (1 if across else 0)) % 5]
-            del hex_corner
-        between = _star(middle, 96, step, 1)
-        for end in (points[1], points[5]):
-            del end
-        canvas.line([points[1], between] if False else [between, _star(middle, 138, step, 1)], 6, dark(colour, 60))
-    for step in range(5):
-        nearest = sorted((_star(middle, 96, other, 1) for other in range(5)),
-                         key=lambda spot: (spot[0] - _star(middle, 110, step, 0)[0]) ** 2
-                         + (spot[1] - _star(middle, 110, step, 0)[1]) ** 2)[:2]  # fmt: skip
-        for between in nearest:
-            canvas.line([_star(middle, 110, step, 0), between], 6, dark(colour, 60))
-    canvas.polygon(inner, colour, dark(colour, 40))
+        corner, before, after = (
+            _star(middle, 98, step, 0),
+            _star(middle, 96, step + 2, 1),
+            _star(middle, 96, step + 3, 1),
+        )
+        canvas.line([_star(middle, 52, step, 0), corner], 7, seam)
+        canvas.line([before, corner, after], 6, seam)
+        canvas.line([before, _star(middle, 138, step + 2, 1)], 6, seam)
+        x, y = _FIFTHS[step]
+        patch = [
+            (middle[0] + (along * x - across * y) // 10000, middle[1] + (along * y + across * x) // 10000)
+            for along, across in ((98, 0), (122, 42), (134, 30), (136, 0), (134, -30), (122, -42))
+        ]
+        canvas.polygon(patch, colour, dark(colour, 40))
+    canvas.polygon([_star(middle, 52, step, 0) for step in range(5)], colour, dark(colour, 40))
     canvas.ring(middle, radius, 5, dark(colour, 80), cover=200)
     canvas.ellipse((-46, -206), 40, 22, WHITE, cover=110)
 
@@ -354,4 +376,3 @@ SUBJECTS = {
     "christmas_tree": christmas_tree, "airplane": airplane, "balloon": balloon, "sailboat": sailboat,
     "flowers": flowers, "football": football,
 }  # fmt: skip
-_ = conifer

@@ -17,7 +17,7 @@ import numpy.typing as npt
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST = 86  # pixels of one match: 258 bytes
 
-# RFC 1951, 3.2.5: (first length, extra bits) of the length codes from 257, (first distance, extra bits) of the distance codes.
+# RFC 1951, 3.2.5: first length and extra bits of the codes from 257 on; then the same for distances.
 _LENGTHS = [(3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0)]
 _LENGTHS += [(11 + 2 * n, 1) for n in range(4)] + [(19 + 4 * n, 2) for n in range(4)]
 _LENGTHS += [(35 + 8 * n, 3) for n in range(4)] + [(67 + 16 * n, 4) for n in range(4)]
@@ -62,10 +62,10 @@ def _zlib(pixels: npt.NDArray[np.uint8]) -> bytes:
 def _matches(pixels: npt.NDArray[np.uint8]) -> list[list[tuple[int, int, int]]]:
     """For each row its matches from left to right: column, length (pixels), distance (bytes)."""
     height, width, _ = pixels.shape
-    values = pixels.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+    values = (pixels.astype(np.int32) << np.array([16, 8, 0], np.int32)).sum(axis=2, dtype=np.int32)
     stride = 1 + 3 * width
-    best = np.zeros((height, width), np.int64)
-    distance = np.zeros((height, width), np.int64)
+    best = np.zeros((height, width), np.int32)
+    distance = np.zeros((height, width), np.int32)
     for up, left in ((0, 1), (1, 0), (1, 1), (1, -1), (2, 0)):
         same = np.zeros((height, width), bool)
         if left >= 0:
@@ -76,29 +76,29 @@ def _matches(pixels: npt.NDArray[np.uint8]) -> list[list[tuple[int, int, int]]]:
         better = lengths > best
         best[better] = lengths[better]
         distance[better] = up * stride + 3 * left
-    best_lists, distance_lists = best.tolist(), distance.tolist()
     found = []
-    for lengths, distances in zip(best_lists, distance_lists, strict=True):
+    for row_lengths, row_distances in zip(best.tolist(), distance.tolist(), strict=True):
         row, column = [], 0
         while column < width:
-            length = min(lengths[column], _MOST)
+            length = min(row_lengths[column], _MOST)
             if length:
-                row.append((column, length, distances[column]))
+                row.append((column, length, row_distances[column]))
             column += length or 1
         found.append(row)
     return found
 
 
-def _runs(same: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def _runs(same: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """At each place how many true ones follow in its row, itself included."""
-    height, width = same.shape
-    ends = np.where(same, width, np.arange(width))
-    return np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1] - np.arange(width)
+    columns = np.arange(same.shape[1], dtype=np.int32)
+    ends = np.where(same, np.int32(columns.size), columns)
+    runs: npt.NDArray[np.int32] = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1] - columns
+    return runs
 
 
 def _packed(codes: list[_Code]) -> bytes:
     """The codes one after the other, lowest bit first."""
-    table = np.array(codes, np.int64)
+    table = np.array(codes, np.int32)
     counts = table[:, 1]
     starts = np.cumsum(counts) - counts
     place = np.arange(int(counts.sum())) - np.repeat(starts, counts)
