@@ -1,0 +1,37 @@
+-- Which clients are within so many km of a point? The nearest first. (STDistance)
+SELECT TOP (@places)
+    n.client_id,
+    n.client,
+    n.km
+FROM (
+    SELECT
+        c.id AS client_id,
+        c.name AS client,
+        geography::Point(c.latitude, c.longitude, 4326).STDistance(geography::Point(here.latitude, here.longitude, 4326)) / 1000 AS km,
+        here.km AS reach
+    FROM (
+        -- A degree of latitude is 110.5 km or more anywhere; towards the poles a degree of longitude shrinks to nothing.
+        SELECT
+            p.latitude,
+            p.longitude,
+            p.km,
+            p.km / 110.5 AS up,
+            CASE
+                WHEN ABS(p.latitude) + p.km / 110.5 > 89 THEN 180
+                ELSE p.km / 110.5 / COS(RADIANS(ABS(p.latitude) + p.km / 110.5))
+            END AS aside
+        FROM (
+            SELECT
+                CAST(@latitude AS float) AS latitude,
+                CAST(@longitude AS float) AS longitude,
+                CAST(@km AS float) AS km
+        ) AS p
+    ) AS here
+    -- First the box, of which the index ix_client_place knows; over the 180th meridian it has two parts.
+    INNER JOIN dbo.client AS c
+        ON
+            c.latitude BETWEEN here.latitude - here.up AND here.latitude + here.up
+            AND (ABS(c.longitude - here.longitude) <= here.aside OR ABS(c.longitude - here.longitude) >= 360 - here.aside)
+) AS n
+WHERE n.km <= n.reach
+ORDER BY n.km, n.client_id;
