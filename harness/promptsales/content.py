@@ -53,8 +53,8 @@ class Content:
 
     @property
     def text(self) -> str:
-        """What is embedded as its vector."""
-        return f"{self.title}. {self.description}"
+        """What is embedded as its vector, in English and Spanish."""
+        return words.embedded(self.scene, self.id)
 
     def picture(self) -> bytes:
         """Its PNG."""

@@ -2,154 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from harness.promptsales.content_subjects import SUBJECTS
 from harness.promptsales.images_scenes import Scene, number
 
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What is said of a subject: ``one`` and ``many`` with the places {colour} and {count}; ``es`` is its Spanish name."""
-
-    one: str
-    many: str
-    es: str
-    themes: tuple[str, ...]
-    moods: tuple[str, ...]
-
-
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
-_SPANISH_NUMBERS = ("cero", "un", "dos", "tres", "cuatro", "cinco", "seis")
-
-SUBJECTS = {
-    "beach": Words(
-        "a sandy beach with a palm tree and {a_colour} sun umbrella",
-        "a sandy beach with {count} palm trees and {a_colour} sun umbrella",
-        "playa",
-        ("summer", "travel"),
-        ("Holidays begin here.", "Nothing to do but listen to the waves."),
-    ),
-    "mountains": Words(
-        "high mountains with snow on their peaks and {a_colour} tent at their foot",
-        "high mountains with snow on their peaks and {count} {colour} tents at their foot",
-        "montañas",
-        ("travel", "adventure"),
-        ("For everyone who sleeps best in a tent.", "Fresh air, and a long way up."),
-    ),
-    "city": Words(
-        "a city skyline of tall buildings with {a_colour} bus passing by",
-        "a city skyline of tall buildings with {count} {colour} buses passing by",
-        "ciudad",
-        ("city_life", "travel"),
-        ("Downtown never stops.", "The next stop is yours."),
-    ),
-    "forest": Words(
-        "a forest of tall trees with {a_colour} spotted mushroom beside the path",
-        "a forest of tall trees with {count} {colour} spotted mushrooms beside the path",
-        "bosque",
-        ("nature", "adventure"),
-        ("A walk in the woods does wonders.", "Look closely, and tread softly."),
-    ),
-    "bicycle": Words(
-        "{a_colour} bicycle", "{count} {colour} bicycles", "bicicleta", ("sport", "sustainability"),
-        ("Leave the car at home.", "Two wheels are enough."),
-    ),
-    "car": Words(
-        "{a_colour} car", "{count} {colour} cars", "coche", ("motor", "travel"),
-        ("The road is open.", "Small outside, large inside."),
-    ),
-    "house": Words(
-        "a little house with {a_colour} roof", "{count} little houses with {colour} roofs", "casa", ("home",),
-        ("Come home.", "A place of your own."),
-    ),
-    "dog": Words(
-        "{a_colour} dog with its tongue out", "{count} {colour} dogs with their tongues out", "perro", ("pets",),
-        ("The best friend one can have.", "It only wants to play."),
-    ),
-    "cat": Words(
-        "{a_colour} cat sitting and looking at us", "{count} {colour} cats sitting and looking at us", "gato", ("pets",),
-        ("It knows exactly what it wants.", "Purring is included."),
-    ),
-    "snowman": Words(
-        "a snowman with a top hat, a carrot nose and {a_colour} scarf",
-        "{count} snowmen with top hats, carrot noses and {colour} scarves",
-        "muñeco_de_nieve",
-        ("winter", "christmas"),
-        ("Winter has its good sides.", "Built by many small hands."),
-    ),
-    "christmas_tree": Words(
-        "a decorated Christmas tree with a star, lights and {colour} baubles, presents beneath it",
-        "{count} decorated Christmas trees with stars, lights and {colour} baubles",
-        "árbol_de_navidad",
-        ("christmas", "family"),
-        ("Merry Christmas to all of you.", "The most beautiful time of the year."),
-    ),
-    "airplane": Words(
-        "a passenger airplane with {a_colour} tail in flight", "{count} passenger airplanes with {colour} tails in flight",
-        "avión", ("travel",), ("Fasten your seat belts.", "Where shall we fly?"),
-    ),
-    "balloon": Words(
-        "{a_colour} hot-air balloon floating", "{count} {colour} hot-air balloons floating", "globo",
-        ("adventure", "travel"), ("See the world from above.", "As light as air."),
-    ),
-    "sailboat": Words(
-        "{a_colour} sailing boat", "{count} {colour} sailing boats", "velero", ("summer", "sport"),
-        ("Wind in the sails.", "Cast off and leave it all behind."),
-    ),
-    "flowers": Words(
-        "{a_colour} flower", "{count} {colour} flowers", "flores", ("spring", "gifts"),
-        ("Say it with flowers.", "A greeting that lasts."),
-    ),
-    "football": Words(
-        "a soccer ball with {colour} patches", "{count} soccer balls with {colour} patches", "fútbol", ("sport",),
-        ("Ninety minutes of happiness.", "The next goal is yours."),
-    ),
-    "coffee": Words(
-        "{a_colour} cup of steaming coffee", "{count} {colour} cups of steaming coffee", "café", ("food",),
-        ("Freshly brewed.", "The day can begin."),
-    ),
-    "pizza": Words(
-        "a hot pizza with {topping}", "a hot pizza with {topping}, one slice already cut", "pizza", ("food",),
-        ("Straight from the oven.", "Dinner is served."),
-    ),
-    "guitar": Words(
-        "{a_colour} acoustic guitar", "{count} {colour} acoustic guitars", "guitarra", ("music",),
-        ("Six strings and a song.", "Play it again."),
-    ),
-    "cake": Words(
-        "a birthday cake with {colour} icing and one burning candle",
-        "a birthday cake with {colour} icing and {count} burning candles",
-        "pastel",
-        ("birthday", "food"),
-        ("Make a wish.", "Somebody grows a year older."),
-    ),
-    "gift": Words(
-        "{a_colour} gift box with a ribbon and a bow", "{count} {colour} gift boxes with ribbons and bows", "regalo",
-        ("gifts", "christmas"), ("What may be inside?", "Wrapped with love."),
-    ),
-    "books": Words(
-        "a stack of books, {colour} ones among them, with an open book on top",
-        "a stack of {count} books, {colour} ones among them, with an open book on top",
-        "libros",
-        ("culture", "back_to_school"),
-        ("One more chapter.", "Every page is a journey."),
-    ),
-    "laptop": Words(
-        "an open laptop with {a_colour} sales chart on its screen",
-        "{count} open laptops with {colour} sales charts on their screens",
-        "portátil",
-        ("technology", "work"),
-        ("Work where you like.", "The numbers go up."),
-    ),
-    "running_shoe": Words(
-        "{a_colour} running shoe", "a pair of {colour} running shoes", "zapatilla", ("sport", "fashion"),
-        ("Run your own race.", "The first step is the hardest."),
-    ),
-}  # fmt: skip
+_SPANISH_NUMBERS = ("cero", "uno", "dos", "tres", "cuatro", "cinco", "seis")
 
 _TOPPINGS = {
     "red": "slices of salami", "green": "basil and tomatoes", "yellow": "pineapple and ham", "black": "black olives",
     "white": "mushrooms",
+}  # fmt: skip
+_TOPPINGS_ES = {
+    "red": "salami", "green": "albahaca y tomate", "yellow": "piña y jamón", "black": "aceitunas negras",
+    "white": "champiñones",
 }  # fmt: skip
 _COLOURS_ES = {
     "red": "rojo", "blue": "azul", "green": "verde", "yellow": "amarillo", "orange": "naranja", "purple": "morado",
@@ -176,6 +41,7 @@ _OVER = {
 }
 _ITSELF = ("beach", "mountains", "city", "forest")  # subjects that are a place
 _TIMES_ES = {"dawn": "al amanecer", "day": "de día", "sunset": "al atardecer", "night": "de noche"}
+_WEATHER_ES = {"clear": "", "clouds": ", con nubes", "rain": ", bajo la lluvia", "snow": ", mientras nieva"}
 _DAYS = {"clear": "on a sunny day", "clouds": "on a cloudy day", "rain": "on a rainy day", "snow": "on a snowy day"}
 _LATER = {"clear": "", "clouds": " with clouds in the sky", "rain": " in the rain", "snow": " while snow falls"}
 _WINDOW = {
@@ -191,12 +57,13 @@ def _article(word: str) -> str:
 def thing(scene: Scene) -> str:
     """What is to be seen, as "two yellow bicycles"."""
     words = SUBJECTS[scene.subject]
-    return (words.one if scene.count == 1 else words.many).format(
+    what = (words.one if scene.count == 1 else words.many).format(
         a_colour=_article(scene.colour),
         colour=scene.colour,
         count=_NUMBERS[scene.count],
         topping=_TOPPINGS.get(scene.colour, ""),
     )
+    return f"{what} in a glass vase" if scene.subject == "flowers" and scene.indoors else what
 
 
 def _place(scene: Scene) -> str:
@@ -222,7 +89,7 @@ def _capital(text: str) -> str:
 
 def title(scene: Scene) -> str:
     """At most 120 characters."""
-    short = thing(scene).split(" with ")[0].removesuffix(" sitting and looking at us")
+    short = thing(scene).split(" with ")[0].split(" in a ")[0].removesuffix(" sitting and looking at us")
     place = _place(scene).split(" between ")[0].split(" by the ")[0]
     return _capital(
         f"{short}{place} {'by day' if scene.time == 'day' else f'at {scene.time}'}".replace("by day by day", "by day")
@@ -231,11 +98,16 @@ def title(scene: Scene) -> str:
 
 def spanish(scene: Scene) -> str:
     """The scene in Spanish, in short."""
-    name = SUBJECTS[scene.subject].es.replace("_", " ")
+    words = SUBJECTS[scene.subject]
+    what = (words.spanish_one if scene.count == 1 else words.spanish_many).format(
+        colour=_COLOURS_ES[scene.colour],
+        count=_SPANISH_NUMBERS[scene.count],
+        topping=_TOPPINGS_ES.get(scene.colour, ""),
+    )
+    vase = " en un florero" if scene.subject == "flowers" and scene.indoors else ""
     where = "" if scene.subject in _ITSELF else f" {_PLACES[scene.setting][1]}"
-    rain = {"rain": ", con lluvia", "snow": ", con nieve"}.get(scene.weather, "")
-    colour = "" if scene.subject == "pizza" else f" de color {_COLOURS_ES[scene.colour]}"
-    return _capital(f"{name}{colour}{where}, {_TIMES_ES[scene.time]}{rain}.")
+    weather = _WEATHER_ES[scene.weather]
+    return _capital(f"{what}{vase}{where}, {_TIMES_ES[scene.time]}{weather}.")
 
 
 def description(scene: Scene, content_id: int) -> str:
@@ -252,10 +124,16 @@ def description(scene: Scene, content_id: int) -> str:
     return f"{first} {second}"
 
 
+def embedded(scene: Scene, content_id: int) -> str:
+    """What its vector is made of: the description, and in any case the scene in Spanish, so that both languages find it."""
+    text = description(scene, content_id)
+    return text if (other := spanish(scene)) in text else f"{text} {other}"
+
+
 def hashtags(scene: Scene, content_id: int) -> tuple[str, ...]:
     """From three to six, lower-case."""
     words = SUBJECTS[scene.subject]
-    tags = [scene.subject.replace("_", ""), words.es.replace("_", "")]
+    tags = [scene.subject.replace("_", ""), words.tag.replace("_", "")]
     tags += [theme.replace("_", "") for theme in words.themes]
     more = [
         _PLACES[scene.setting][2],
