@@ -31,7 +31,7 @@ CREATE TABLE etl_run (
     CONSTRAINT ck_etl_run_finished CHECK ((status = 'running') = (finished_at IS NULL)),
     CONSTRAINT ck_etl_run_times CHECK (finished_at >= started_at),
     CONSTRAINT ck_etl_run_window CHECK (status <> 'succeeded' OR window_to IS NOT NULL),
-    CONSTRAINT ck_etl_run_message CHECK (status <> 'failed' OR length(message) > 0),
+    CONSTRAINT ck_etl_run_message CHECK (status <> 'failed' OR coalesce(message, '') <> ''),
     CONSTRAINT ck_etl_run_rows CHECK (
         least(rows_read, rows_inserted, rows_updated, rows_deleted, rows_quarantined) >= 0 AND rows_quarantined <= rows_read
     )
@@ -48,7 +48,7 @@ CREATE TABLE etl_quarantine (
     run_id bigint NOT NULL CONSTRAINT fk_etl_quarantine_run REFERENCES etl_run (id),
     quarantined_at timestamptz NOT NULL DEFAULT now(),
     resolved_at timestamptz,
-    CONSTRAINT ck_etl_quarantine_reason CHECK (length(reason) > 0)
+    CONSTRAINT ck_etl_quarantine_reason CHECK (reason <> '')
 );
 COMMENT ON TABLE etl_quarantine IS 'Rows that could not be merged; a row of a source is in it once until it is resolved';
 CREATE UNIQUE INDEX ux_etl_quarantine_open ON etl_quarantine (source, key) WHERE resolved_at IS NULL;
