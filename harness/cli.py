@@ -1,4 +1,4 @@
-"""The command line: ``harness run | spec | show | report | check | up | down | status | schema``."""
+"""The command line: ``harness run | spec | show | report | check | up | down | status | seed | schema``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
+from harness.seed_cli import coherence, seed
 from harness.spec_cli import app as spec_app
 from harness.terminal import console as make_console
 from harness.terminal import progress, say, short, tell
@@ -122,6 +123,7 @@ class _Check(TyperGroup):
 
 check_app = typer.Typer(cls=_Check, no_args_is_help=True, help="Check scenario files; or PromptSales's data.")
 app.add_typer(check_app, name="check")
+check_app.command()(coherence)
 
 
 @check_app.command(name="files")
@@ -233,6 +235,9 @@ def _print_kept(kept: list[Any], *, with_urls: bool) -> None:
         else:
             stand_in = f"  (a stand-in for {entry.target.stand_in})" if entry.target.stand_in else ""
             print(f"{entry.logical:14} {entry.target.url if with_urls else entry.target.public}{stand_in}")
+
+
+app.command()(seed)
 
 
 # -- schemas
