@@ -22,7 +22,8 @@ from harness.errors import DataError
 from harness.report.svg import Canvas, text_width
 from harness.schemas import Wanted, scripts
 
-_ROW, _HEAD, _PAD, _GAP_X, _GAP_Y, _MARGIN = 17, 26, 10, 64, 22, 20
+_ROW, _HEAD, _PAD, _GAP_X, _GAP_Y, _MARGIN, _LOOP = 17, 26, 10, 64, 22, 20, 20
+_HIGH = 640  # of a column; more blocks begin another one
 
 _TABLE = re.compile(r"^CREATE TABLE .*?^\);", re.MULTILINE | re.DOTALL)
 _ELSEWHERE = re.compile(r"^\s+(\w+) .*-- of (Prompt\w+)", re.MULTILINE)
@@ -114,16 +115,18 @@ def _properties(rules: Mapping[str, Any], prefix: str = "") -> Iterator[Field]:
 
 
 def _keys(schemas: Path, logical: str) -> Iterator[Table]:
+    """Conventions of keys, by the database whose data they hold; with the seconds that they live."""
     file = schemas / logical / "redis" / "keys.yaml"
+    owners: dict[str, list[Field]] = {}
     try:
-        written = yaml.safe_load(file.read_text("utf-8"))
-        conventions = written.get("keys", written)
-        for name, key in conventions.items():
-            lives = key.get("ttl")
-            kind = f"{key['type']}, {f'{lives} s' if lives else 'stays'}"
-            yield Table(str(name), [Field(str(key["pattern"]), kind, key=True)])
+        for key in yaml.safe_load(file.read_text("utf-8")).values():
+            pattern = re.sub(r"\{(\w+):\w+\}", r"{\1}", key["pattern"])
+            owners.setdefault(f"of {key['owner']}", []).append(
+                Field(pattern, f"{key['type']}, {key['seconds']} s" if key["seconds"] else key["type"])
+            )
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as problem:
         raise DataError(f"{file}: not the conventions of keys: {problem}") from None
+    yield from (Table(owner, fields) for owner, fields in owners.items())
 
 
 # -- drawing
@@ -139,6 +142,10 @@ class _Box:
     @property
     def height(self) -> float:
         return _HEAD + _ROW * len(self.table.fields) + 6
+
+    @property
+    def loops(self) -> bool:
+        return any(one.refers == self.table.name for one in self.table.fields)
 
     def row(self, index: int) -> float:
         return self.y + _HEAD + _ROW * index + 12
@@ -178,33 +185,34 @@ def _place(boxes: Mapping[str, _Box]) -> tuple[float, float]:
             for one in box.table.fields
             if one.refers in boxes and one.refers != box.table.name
         )
-    layers = [list(layer) for layer in nx.topological_generations(graph)]
-    if len(layers) == 1:
-        layers = _columns(boxes)
-    x, height = float(_MARGIN), 0.0
-    for layer in layers:
-        layer.sort(key=lambda name: _wish(graph, boxes, name))
-        y = float(_MARGIN)
-        for name in layer:
+    order = list(boxes)
+    blocks = sorted(nx.weakly_connected_components(graph), key=lambda block: min(order.index(name) for name in block))
+    x = y = float(_MARGIN)
+    wide = high = 0.0
+    for block in blocks:
+        width, height = _place_block(graph.subgraph(block), boxes)
+        if y > _MARGIN and y + height > _HIGH:
+            x, y, wide = x + wide + _GAP_X, float(_MARGIN), 0.0
+        for name in block:
+            boxes[name].x += x
+            boxes[name].y += y
+        y += height + _GAP_Y
+        wide, high = max(wide, width), max(high, y)
+    return x + wide + _MARGIN, high - _GAP_Y + _MARGIN
+
+
+def _place_block(graph: nx.DiGraph[str], boxes: Mapping[str, _Box]) -> tuple[float, float]:
+    """Place boxes that hang together, from 0, 0; gives the size of the block."""
+    x = height = width = 0.0
+    for layer in nx.topological_generations(graph):
+        y = 0.0
+        for name in sorted(layer, key=lambda name: _wish(graph, boxes, name)):
             boxes[name].x, boxes[name].y = x, y
             y += boxes[name].height + _GAP_Y
-        height = max(height, y)
-        x += max(boxes[name].width for name in layer) + _GAP_X
-    return x - _GAP_X + _MARGIN, height - _GAP_Y + _MARGIN
-
-
-def _columns(boxes: Mapping[str, _Box]) -> list[list[str]]:
-    """Boxes that nothing connects: in columns of about the same height."""
-    whole = sum(box.height + _GAP_Y for box in boxes.values())
-    columns: list[list[str]] = [[]]
-    filled = 0.0
-    for name, box in boxes.items():
-        if columns[-1] and filled + box.height / 2 > whole / 3:
-            columns.append([])
-            filled = 0.0
-        columns[-1].append(name)
-        filled += box.height + _GAP_Y
-    return columns
+        height = max(height, y - _GAP_Y)
+        width = x + max(boxes[name].width + (_LOOP if boxes[name].loops else 0) for name in layer)
+        x = width + _GAP_X
+    return width, height
 
 
 def _wish(graph: Any, boxes: Mapping[str, _Box], name: str) -> tuple[float, int]:
@@ -234,7 +242,7 @@ def _line(canvas: Canvas, box: _Box, index: int, other: _Box) -> None:
     head = canvas.arrow("server1")
     if other is box:
         right = box.x + box.width
-        d = f"M{right:.1f} {y:.1f} C{right + 34:.1f} {y:.1f} {right + 34:.1f} {target:.1f} {right:.1f} {target:.1f}"
+        d = f"M{right:.1f} {y:.1f} C{right + 24:.1f} {y:.1f} {right + 24:.1f} {target:.1f} {right:.1f} {target:.1f}"
     else:
         start, end = box.x, other.x + other.width
         bend = max((start - end) / 2, 20)
