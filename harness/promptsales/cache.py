@@ -9,18 +9,21 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import DataError
+from harness.promptsales.cache_invalidations import Invalidation, Invalidations, InvalidationsLost
 from harness.promptsales.cache_keys import Key, Keys, conventions
+from harness.promptsales.cache_server import asking, call
 
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["Cache", "Decision", "Key", "Keys", "RateLimiter", "conventions"]
+__all__ = [
+    "Cache", "Decision", "Invalidation", "Invalidations", "InvalidationsLost", "Key", "Keys", "RateLimiter", "conventions",
+]  # fmt: skip
 
 KEPT = 10_000  # invalidations, about
 _BLOCK_MS = 1000  # at most, for one wait
@@ -144,32 +147,6 @@ class RateLimiter:
         key = self._keys.key("ratelimit", scope=self._scope, subject=subject)
         allowed, remaining, retry = call(self._client, "rate_limit", [key], self._limit, self._window_ms)
         return Decision(bool(allowed), int(remaining), int(retry))
-
-
-def call(client: redis.Redis, function: str, keys: Sequence[Key], *arguments: str | int) -> Any:
-    """Call a function of ``schemas/cache``. Raises DataError."""
-    with asking():
-        return client.fcall(function, len(keys), *(key.text for key in keys), *arguments)
-
-
-@contextmanager
-def asking() -> Iterator[None]:
-    """What the driver raises within it becomes a DataError that says what to do."""
-    import redis
-
-    try:
-        yield
-    except redis.ResponseError as error:
-        text = str(error)
-        if "unknown command" in text.lower():
-            raise DataError(f"this server is too old for the cache: Redis 7 or Valkey is needed ({text})") from error
-        if "Function not found" in text:
-            raise DataError(
-                "the cache's functions are not in the server: load schemas/cache/redis/*.lua with FUNCTION LOAD REPLACE"
-            ) from error
-        raise DataError(f"the cache refuses: {text}") from error
-    except (redis.RedisError, OSError) as error:
-        raise DataError(f"the cache cannot be reached: {error}") from error
 
 
 def _checked(key: Key, value: object) -> None:

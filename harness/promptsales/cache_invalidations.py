@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import DataError
-from harness.promptsales.cache import asking
 from harness.promptsales.cache_keys import Keys, conventions
+from harness.promptsales.cache_server import asking
 
 if TYPE_CHECKING:
     import redis
