@@ -36,7 +36,7 @@ def test_a_scenario_shown_whole_gives_what_it_says(suite: Suite, tmp_path: Path,
 def test_links_and_named_files_exist(page: Path) -> None:
     text = page.read_text("utf-8")
     linked = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
-    named = re.findall(r"`((?:scenarios|harness|benchmarks|docs)/[\w./-]+\.\w+)`", text)
+    named = re.findall(r"`((?:scenarios|schemas|fixtures|tests|harness|benchmarks|docs)/[\w./-]+\.\w+)`", text)
     missing = [target for target in linked if not (page.parent / target).exists()]
     missing += [target for target in named if not (ROOT / target).exists() and "mine" not in target]
     assert missing == []
