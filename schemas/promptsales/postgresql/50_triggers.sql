@@ -77,24 +77,32 @@ CREATE TRIGGER tr_identity_audit_truncate AFTER TRUNCATE ON identity
 FOR EACH STATEMENT EXECUTE FUNCTION audit_truncate();
 
 -- month_summary = the sums over campaign_month (cost) and client_month (sales, revenue, interactions). A month in which all four are
--- zero has no row. Each statement adds what it changed, month by month in order, so that two writers never wait for each other in
--- a circle. SET LOCAL promptsales.upkeep = 'off' leaves it out; who does that calls rebuild_month_summary() afterwards.
+-- zero has no row. Each statement adds what it changed. SET LOCAL promptsales.upkeep = 'off' leaves that out; who does so calls
+-- rebuild_month_summary() afterwards.
+--
+-- Who moves the summary first takes a lock that there is one of, and keeps it till the end of the transaction. To lock the rows of the
+-- months in order would not do: an upsert or a MERGE fires two triggers, each in order, and two of those wait for each other.
 CREATE FUNCTION add_to_month_summary(p_changes month_summary[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    p_changes := array(
+        SELECT change FROM unnest(p_changes) AS change WHERE (cost, sales, revenue, interactions) <> (0, 0, 0, 0)
+    );
+    IF p_changes = '{}' THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock('month_summary'::regclass::oid::bigint);
     INSERT INTO month_summary AS kept (month, cost, sales, revenue, interactions)
-    SELECT month, cost, sales, revenue, interactions
-    FROM unnest(p_changes) AS change
-    WHERE (cost, sales, revenue, interactions) <> (0, 0, 0, 0)
-    ORDER BY month
+    SELECT month, cost, sales, revenue, interactions FROM unnest(p_changes) ORDER BY month
     ON CONFLICT (month) DO UPDATE SET
         cost = kept.cost + excluded.cost,
         sales = kept.sales + excluded.sales,
         revenue = kept.revenue + excluded.revenue,
         interactions = kept.interactions + excluded.interactions;
-
     DELETE FROM month_summary
     WHERE month IN (SELECT change.month FROM unnest(p_changes) AS change)
-        AND (cost, sales, revenue, interactions) = (0, 0, 0, 0)
+        AND (cost, sales, revenue, interactions) = (0, 0, 0, 0);
+END
 $$;
 
 CREATE FUNCTION keep_campaign_month() RETURNS trigger
@@ -165,7 +173,7 @@ BEGIN
     IF current_setting('promptsales.upkeep', true) = 'off' THEN
         RETURN NULL;
     END IF;
-    PERFORM FROM month_summary ORDER BY month FOR UPDATE;
+    PERFORM pg_advisory_xact_lock('month_summary'::regclass::oid::bigint);
     IF TG_TABLE_NAME = 'campaign_month' THEN
         UPDATE month_summary SET cost = 0 WHERE cost <> 0;
     ELSE
@@ -205,8 +213,8 @@ BEGIN
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
         RAISE EXCEPTION 'rebuild_month_summary() needs READ COMMITTED' USING ERRCODE = 'feature_not_supported';
     END IF;
+    PERFORM pg_advisory_xact_lock('month_summary'::regclass::oid::bigint); -- before the tables, as a writer's next statement would
     LOCK TABLE campaign_month, client_month IN SHARE ROW EXCLUSIVE MODE;
-    PERFORM FROM month_summary ORDER BY month FOR UPDATE;
     WITH summed AS (
         SELECT
             month,

@@ -8,7 +8,7 @@ SELECT
     used.days AS days_used,
     CASE
         WHEN used.budget IS NULL THEN 'no budget'
-        WHEN used.budget > 100 THEN 'overspent'
+        WHEN total.cost > campaign.budget THEN 'overspent'
         WHEN used.budget > used.days + 10 THEN 'fast'
         WHEN used.budget < used.days - 10 THEN 'slow'
         ELSE 'on pace'
