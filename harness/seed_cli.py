@@ -1,4 +1,4 @@
-"""PromptSales's data on the command line: ``harness seed`` fills the databases, ``harness check coherence`` compares them."""
+"""PromptSales's data: ``harness seed`` fills the databases, ``harness check coherence`` compares them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Do the five databases agree? Every id that one holds of another exists there, sums equal their sources, dates enclose.
 
-Rules are small objects (``coherence_rules``); each compares sorted rows that come one by one from their servers, so that it
-needs no more memory for fifty million clients than for two hundred. What is shown of a row that breaks a rule is its key, and
+Rules are small objects (``coherence_rules``); each compares sorted rows that come one by one from their servers: no more
+memory is needed for fifty million clients than for two hundred. What is shown of a row that breaks a rule is its key, and
 numbers; never a text that could be a person's.
 """
 

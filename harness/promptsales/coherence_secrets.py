@@ -16,8 +16,8 @@ _CRM = "promptcrm"
 _FIELDS = ", ".join(f"{column}_cipher, {column}_hash" for column in COLUMNS)
 
 _SQLSERVER = """
-SELECT TOP 200 s.id, CASE WHEN s.tax_id IS NULL AND c.tax_id_cipher IS NOT NULL OR s.email IS NULL AND c.email_cipher IS NOT NULL
-    OR s.phone IS NULL AND c.phone_cipher IS NOT NULL THEN 1 ELSE 0 END
+SELECT TOP 200 s.id, CASE WHEN s.tax_id IS NULL AND c.tax_id_cipher IS NOT NULL
+    OR s.email IS NULL AND c.email_cipher IS NOT NULL OR s.phone IS NULL AND c.phone_cipher IS NOT NULL THEN 1 ELSE 0 END
 FROM client_sensitive s JOIN client c ON c.id = s.id WHERE c.key_version IS NOT NULL ORDER BY s.id DESC
 """
 
