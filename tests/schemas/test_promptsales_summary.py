@@ -226,6 +226,20 @@ def test_made_anew_it_waits_for_who_writes(promptsales_db, connection):
     assert is_right(connection)
 
 
+def test_who_writes_while_it_is_made_anew_adds_to_it(promptsales_db, connection):
+    rebuilding, writer = promptsales_db.connect(autocommit=False), promptsales_db.connect()
+    connection.execute("INSERT INTO campaign_month (campaign_id, month, cost) VALUES (1, '2025-01-01', 5)")
+    connection.execute("UPDATE month_summary SET cost = 999")
+    assert rebuilding.execute("SELECT rebuild_month_summary()").fetchone() == (1,)
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(writer.execute, "UPDATE campaign_month SET cost = 6")
+        pids = [rebuilding.info.backend_pid, writer.info.backend_pid]
+        eventually(lambda: connection.execute("SELECT %s = ANY (pg_blocking_pids(%s))", pids).fetchone()[0])
+        rebuilding.commit()
+        written.result()
+    assert summary(connection) == [(MONTHS[0], 6, 0, 0, 0)]
+
+
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
 def test_made_anew_under_an_old_snapshot_it_would_miss_something_so_it_is_refused(connection, level):
     connection.execute(f"SET default_transaction_isolation = '{level}'")

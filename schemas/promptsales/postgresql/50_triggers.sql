@@ -203,8 +203,8 @@ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION keep_clien
 CREATE TRIGGER tr_client_month_truncate AFTER TRUNCATE ON client_month
 FOR EACH STATEMENT EXECUTE FUNCTION keep_truncated_month();
 
--- Make month_summary anew from its sources; how many months were not as they should be (0: it was right). Writers of the sources wait
--- meanwhile. Needs READ COMMITTED: an older snapshot would miss what they have committed last.
+-- Make month_summary anew from its sources; how many months were not as they should be (0: it was right). Who moves the
+-- summary waits meanwhile. Needs READ COMMITTED: an older snapshot would miss what they have committed last.
 CREATE FUNCTION rebuild_month_summary() RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -213,8 +213,8 @@ BEGIN
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
         RAISE EXCEPTION 'rebuild_month_summary() needs READ COMMITTED' USING ERRCODE = 'feature_not_supported';
     END IF;
-    PERFORM pg_advisory_xact_lock('month_summary'::regclass::oid::bigint); -- before the tables, as a writer's next statement would
-    LOCK TABLE campaign_month, client_month IN SHARE ROW EXCLUSIVE MODE;
+    -- Who has this lock knows that nobody has added something that is not committed; who waits for it adds to what is made here.
+    PERFORM pg_advisory_xact_lock('month_summary'::regclass::oid::bigint);
     WITH summed AS (
         SELECT
             month,
