@@ -6,6 +6,8 @@ b'\\x89PNG'
 
 from __future__ import annotations
 
+import functools
+
 from harness.promptsales import images_indoors, images_outdoors
 from harness.promptsales.images_canvas import HEIGHT, WIDTH, Canvas, Pixels
 from harness.promptsales.images_palette import Dice, daylight
@@ -20,6 +22,7 @@ CONTENT_TYPE = "image/png"
 _SUBJECTS = images_outdoors.SUBJECTS | images_indoors.SUBJECTS
 
 
+@functools.lru_cache(maxsize=256)  # about 4 MB
 def picture(content_id: int, seed: int) -> bytes:
     """The picture of a content, as a PNG of 256 × 192 pixels; its text chunk names the content, so no two are equal."""
     return png(draw(scene(seed, content_id), Dice(seed, content_id)), {"Title": f"content {content_id}"})

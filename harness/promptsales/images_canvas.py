@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -200,20 +201,21 @@ class Canvas:
         area = self._samples[rows, columns]
         if not area.size:
             return
-        first, last = (np.array(colour, np.int64) for colour in colours)
-        if not glow:
-            lit = np.array(self.daylight, np.int64)
-            first, last = np.minimum(first * lit // 256, 255), np.minimum(last * lit // 256, 255)
-        if colours[0] == colours[1]:
-            paint: Numbers = first[None, None, :]
-        else:
+        first, last = colours if glow else (self._lit(colours[0]), self._lit(colours[1]))
+        paint: npt.NDArray[Any] = np.array([[first]], np.int32)
+        if first != last:
             top, bottom = span
-            down = np.clip(self._y[rows] - top, 0, bottom - top)
-            paint = (first + (last - first) * down // max(1, bottom - top))[:, None, :]
+            down = np.clip(self._y[rows].astype(np.int32) - top, 0, bottom - top)
+            change = np.array(last, np.int32) - paint[0, 0]
+            paint = paint + (change * down // max(1, bottom - top))[:, None, :]
         if cover < 256:
             paint = area + (paint - area) * cover // 256
-        painted = np.broadcast_to(paint, area.shape).astype(np.uint8)
+        painted = paint.astype(np.uint8)
         if mask is None:
             area[...] = painted
         else:
             np.copyto(area, painted, where=mask[..., None])
+
+    def _lit(self, colour: Colour) -> Colour:
+        red, green, blue = (min(part * lit // 256, 255) for part, lit in zip(colour, self.daylight, strict=True))
+        return red, green, blue

@@ -10,6 +10,7 @@ import functools
 import struct
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ _LENGTHS += [(35 + 8 * n, 3) for n in range(4)] + [(67 + 16 * n, 4) for n in ran
 _LENGTHS += [(131 + 32 * n, 5) for n in range(4)] + [(258, 0)]
 _DISTANCES = [(1, 0), (2, 0)] + [(1 + ((2 + half) << bits), bits) for bits in range(14) for half in (0, 1)]
 
+_Numbers = npt.NDArray[np.signedinteger[Any]]
 _Code = tuple[int, int]  # bits in the order in which they are sent, the first one lowest; how many
 
 
@@ -44,23 +46,20 @@ def _zlib(pixels: npt.NDArray[np.uint8]) -> bytes:
     height, width, _ = pixels.shape
     rows = np.zeros((height, 1 + 3 * width), np.uint8)
     rows[:, 1:] = pixels.reshape(height, 3 * width)
-    whole = rows.tobytes()
-    codes: list[_Code] = [(0b011, 3)]  # the last block, fixed codes
-    for row, matches in enumerate(_matches(pixels)):
-        codes.append(_LITERALS[0])
-        line = rows[row, 1:].tolist()
-        column = 0
-        for column_of, length, distance in matches:
-            codes += [_LITERALS[byte] for byte in line[3 * column : 3 * column_of]]
-            codes += _match(3 * length, distance)
-            column = column_of + length
-        codes += [_LITERALS[byte] for byte in line[3 * column :]]
-    codes.append((0, 7))  # end of block
-    return b"\x78\x01" + _packed(codes) + struct.pack(">I", zlib.adler32(whole))
+    values, counts = _LITERALS[0][rows].ravel(), _LITERALS[1][rows].ravel()
+    # A match's code stands at its first byte; all its others have no bits.
+    matches = _matches(pixels)
+    at = np.array([begin for begin, _, _ in matches], np.int32)
+    sizes = np.array([size for _, size, _ in matches], np.int32)
+    counts[_spans(at, sizes)] = 0
+    values[at], counts[at] = np.array([_match(size, back) for _, size, back in matches], np.int32).reshape(-1, 2).T
+    # The last block, fixed codes; end of block.
+    packed = _packed(np.concatenate([[0b011], values, [0]]), np.concatenate([[3], counts, [7]]))
+    return b"\x78\x01" + packed + struct.pack(">I", zlib.adler32(rows.tobytes()))
 
 
-def _matches(pixels: npt.NDArray[np.uint8]) -> list[list[tuple[int, int, int]]]:
-    """For each row its matches from left to right: column, length (pixels), distance (bytes)."""
+def _matches(pixels: npt.NDArray[np.uint8]) -> list[tuple[int, int, int]]:
+    """Matches from first to last: where, how long, how far back; in bytes of the rows with their filters."""
     height, width, _ = pixels.shape
     values = (pixels.astype(np.int32) << np.array([16, 8, 0], np.int32)).sum(axis=2, dtype=np.int32)
     stride = 1 + 3 * width
@@ -77,14 +76,13 @@ def _matches(pixels: npt.NDArray[np.uint8]) -> list[list[tuple[int, int, int]]]:
         best[better] = lengths[better]
         distance[better] = up * stride + 3 * left
     found = []
-    for row_lengths, row_distances in zip(best.tolist(), distance.tolist(), strict=True):
-        row, column = [], 0
+    for row, (row_lengths, row_distances) in enumerate(zip(best.tolist(), distance.tolist(), strict=True)):
+        column = 0
         while column < width:
-            length = min(row_lengths[column], _MOST)
-            if length:
-                row.append((column, length, row_distances[column]))
+            if length := row_lengths[column]:
+                length = min(length, _MOST)
+                found.append((row * stride + 1 + 3 * column, 3 * length, row_distances[column]))
             column += length or 1
-        found.append(row)
     return found
 
 
@@ -96,13 +94,17 @@ def _runs(same: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     return runs
 
 
-def _packed(codes: list[_Code]) -> bytes:
-    """The codes one after the other, lowest bit first."""
-    table = np.array(codes, np.int32)
-    counts = table[:, 1]
-    starts = np.cumsum(counts) - counts
-    place = np.arange(int(counts.sum())) - np.repeat(starts, counts)
-    bits = (np.repeat(table[:, 0], counts) >> place) & 1
+def _spans(starts: _Numbers, sizes: _Numbers) -> _Numbers:
+    """All places of spans: start, start + 1, … of each of them."""
+    before = np.cumsum(sizes) - sizes
+    places: _Numbers = np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))
+    return places
+
+
+def _packed(values: _Numbers, counts: _Numbers) -> bytes:
+    """Codes one after the other, the lowest bit first; ``counts`` are of bits, and may be 0."""
+    place = _spans(np.zeros_like(counts), counts)
+    bits = (np.repeat(values, counts) >> place) & 1
     return np.packbits(bits.astype(np.uint8), bitorder="little").tobytes()
 
 
@@ -123,11 +125,17 @@ def _literal(symbol: int) -> _Code:
 
 
 @functools.cache
-def _match(length: int, distance: int) -> tuple[_Code, ...]:
+def _match(length: int, distance: int) -> _Code:
+    """Length and distance with their extra bits, as one code."""
     number = max(n for n, (first, _) in enumerate(_LENGTHS) if first <= length)
-    codes = [_LITERALS[257 + number], (length - _LENGTHS[number][0], _LENGTHS[number][1])]
+    codes = [_literal(257 + number), (length - _LENGTHS[number][0], _LENGTHS[number][1])]
     number = max(n for n, (first, _) in enumerate(_DISTANCES) if first <= distance)
-    return (*codes, (_turned(number, 5), 5), (distance - _DISTANCES[number][0], _DISTANCES[number][1]))
+    codes += [(_turned(number, 5), 5), (distance - _DISTANCES[number][0], _DISTANCES[number][1])]
+    value = count = 0
+    for bits, many in codes:
+        value |= bits << count
+        count += many
+    return value, count
 
 
-_LITERALS = [_literal(symbol) for symbol in range(286)]
+_LITERALS = np.array([_literal(symbol) for symbol in range(256)], np.int32).T
