@@ -42,13 +42,13 @@ class _Keep(dict[int, str | None]):
         return kept
 
 
-_DIGITS = _Keep("0123456789".__contains__)
 _SIGNS = _Keep(str.isalnum)
+_NOT_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
-_NORMALISE: Mapping[str, Callable[[str], str]] = {
-    "tax_id": lambda value: value.upper().translate(_SIGNS),
-    "email": lambda value: value.strip().lower(),
-    "phone": lambda value: value.translate(_DIGITS),
+_NORMALISE: Mapping[str, Callable[[str], bytes]] = {
+    "tax_id": lambda value: value.upper().translate(_SIGNS).encode(),
+    "email": lambda value: value.strip().lower().encode(),
+    "phone": lambda value: value.encode().translate(None, _NOT_DIGITS),
 }
 
 
@@ -61,10 +61,7 @@ def normalise(column: str, value: str) -> str:
     >>> normalise("phone", "+506 8888-0000"), normalise("tax_id", "3-101-a")
     ('50688880000', '3101A')
     """
-    normal = _NORMALISE[_known(column)](value)
-    if not normal:
-        raise DataError(f"{column}: an empty value has no hash: leave it NULL")
-    return normal
+    return _normal(column, [value])[0].decode()
 
 
 def seed_key(seed: int) -> bytes:
@@ -155,20 +152,15 @@ class Cipher:
 
     def digest_many(self, column: str, values: Iterable[str]) -> list[bytes]:
         """The keyed hashes of many values of one column. Raises DataError as :func:`normalise` does."""
-        normal = list(map(_NORMALISE[_known(column)], values))
-        if "" in normal:
-            raise DataError(f"{column}: an empty value has no hash: leave it NULL")
+        normal = _normal(column, values)
         # HMAC-SHA256 from its two half-fed states (RFC 2104, section 4): half the time of hmac.digest for short values.
         begin_inner, begin_outer = (state.copy for state in self._hashes[column])
         digests: list[bytes] = []
-        try:
-            for value in normal:
-                inner, outer = begin_inner(), begin_outer()
-                inner.update(value.encode())
-                outer.update(inner.digest())
-                digests.append(outer.digest())
-        except UnicodeEncodeError:
-            raise DataError(f"{column}: a value is no text, it holds half a surrogate pair") from None
+        for value in normal:
+            inner, outer = begin_inner(), begin_outer()
+            inner.update(value)
+            outer.update(inner.digest())
+            digests.append(outer.digest())
         return digests
 
 
@@ -184,6 +176,16 @@ def _known(column: str) -> str:
     if column not in _NORMALISE:
         raise DataError(f"{column!r} is not a sensitive column: those are {', '.join(COLUMNS)}")
     return column
+
+
+def _normal(column: str, values: Iterable[str]) -> list[bytes]:
+    try:
+        normal = list(map(_NORMALISE[_known(column)], values))
+    except UnicodeEncodeError:
+        raise DataError(f"{column}: a value is no text, it holds half a surrogate pair") from None
+    if b"" in normal:
+        raise DataError(f"{column}: an empty value has no hash: leave it NULL")
+    return normal
 
 
 def _derive(secret: bytes, use: bytes, size: int = KEY_BYTES) -> bytes:
