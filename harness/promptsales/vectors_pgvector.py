@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from harness.errors import DataError
 from harness.promptsales.content import DIMENSIONS, MODEL
@@ -24,21 +24,18 @@ _UPSERT = """
 INSERT INTO content_embedding (content_id, model, embedding, metadata) VALUES (%s, %s, %s::vector, %s::jsonb)
 ON CONFLICT (content_id, model) DO UPDATE SET embedding = EXCLUDED.embedding, metadata = EXCLUDED.metadata
 """
-# The index gives the nearest by rank of distance; a value may be alone or one of a list.
 _QUERY = """
 SELECT content_id, 1 - (embedding <=> %(vector)s::vector)
 FROM content_embedding
-WHERE model = %(model)s
-  AND NOT EXISTS (
-    SELECT FROM jsonb_each(%(where)s::jsonb) AS wanted (key, value)
-    WHERE NOT (
-        metadata @> jsonb_build_object(wanted.key, wanted.value)
-        OR metadata @> jsonb_build_object(wanted.key, jsonb_build_array(wanted.value))
-    )
-  )
+WHERE model = %(model)s {conditions}
 ORDER BY embedding <=> %(vector)s::vector
 LIMIT %(top_k)s
 """
+# A value may be alone, or one of a list.
+_CONDITION = "AND (metadata @> %(value_{n})s::jsonb OR metadata @> %(list_{n})s::jsonb)"
+
+
+_DIGITS: tuple[LiteralString, ...] = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 
 
 def prepare(connection: psycopg.Connection[Any]) -> None:
@@ -85,12 +82,13 @@ class PgVectorIndex:
     def query(self, vector: Vector, top_k: int = 10, where: Filter | None = None) -> list[Match]:
         """See :class:`~harness.promptsales.vectors.VectorIndex`."""
         numbers, most = checked(vector, DIMENSIONS), checked_count(top_k)
-        values = {"vector": _text(numbers), "model": self._model, "where": json.dumps(dict(where or {})), "top_k": most}
+        statement, values = _asked(where or {})
+        values |= {"vector": _text(numbers), "model": self._model, "top_k": most}
         with self._asking() as cursor:
             # As many candidates as are asked for, and more of them while the filter leaves too few.
             cursor.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(max(100, most))])
             cursor.execute("SELECT set_config('hnsw.iterative_scan', 'strict_order', true)")
-            cursor.execute(_QUERY, values)
+            cursor.execute(statement, values)
             return [Match(content_id, float(score)) for content_id, score in cursor]
 
     def delete(self, ids: Sequence[int]) -> None:
@@ -119,6 +117,19 @@ class PgVectorIndex:
             ) from error
         except psycopg.Error as error:
             raise DataError(f"pgvector: {error}") from error
+
+
+def _asked(where: Filter) -> tuple[LiteralString, dict[str, Any]]:
+    """The query with a condition for each name of ``where``, and what is bound to them."""
+    if len(where) > len(_DIGITS):
+        raise DataError(f"a filter of {len(where)} names: at most {len(_DIGITS)}")
+    values: dict[str, Any] = {}
+    conditions: LiteralString = ""
+    for name, value in where.items():
+        n = len(values) // 2
+        conditions += _CONDITION.replace("{n}", _DIGITS[n])
+        values |= {f"value_{n}": json.dumps({name: value}), f"list_{n}": json.dumps({name: [value]})}
+    return _QUERY.replace("{conditions}", conditions), values
 
 
 def _text(numbers: Sequence[float]) -> str:
