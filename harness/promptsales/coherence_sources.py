@@ -133,17 +133,11 @@ def _sqlserver_rows(url: str, sql: str) -> Iterator[Row]:
 
 
 def _mongodb(logical: str, url: str, closing: contextlib.ExitStack) -> Any:
-    import pymongo
-    from pymongo.errors import PyMongoError
+    from harness.engines.mongodb_wire import connect
 
-    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(url, serverSelectionTimeoutMS=10_000)
+    client = connect(url, "promptsales coherence", patient=True)
     closing.callback(client.close)
-    try:
-        database = client.get_default_database("promptcontent")
-        database.list_collection_names()
-    except PyMongoError as problem:
-        raise _unreachable(logical, url, problem) from None
-    return database
+    return client.get_default_database(logical)
 
 
 def _redis(logical: str, url: str, closing: contextlib.ExitStack) -> Any:
