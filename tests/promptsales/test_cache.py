@@ -180,7 +180,8 @@ def test_of_thirty_that_miss_at_once_one_loads(cache: Database) -> None:
             assert run(fetch) == ["loaded 1"] * 30
 
 
-def test_the_others_wait_for_a_slow_loader(cache: Database) -> None:
+def test_the_others_wait_for_a_slow_loader_and_are_woken(cache: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.promptsales.cache._BLOCK_MS", 60_000)  # none of them looks again by itself
     loads: list[int] = []
     go = threading.Event()
     watcher = cache.connect()
