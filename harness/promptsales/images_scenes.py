@@ -130,6 +130,7 @@ _SCENES = {
         "snow day snow yellow 2"
     ),
 }
+_OWN_COLOURS = ("dog", "cat", "pizza", "flowers", "cake", "forest")  # a green dog would be no picture of one
 SUBJECTS = tuple(_SCENES)
 BASE = 5 * len(SUBJECTS)
 
@@ -159,7 +160,6 @@ def scene(seed: int, content_id: int) -> Scene:
     )
     if time == "sunset" and weather == "rain":
         weather = "clouds"
-    # Where they live in a colour of their own, a green dog or a purple pizza would be no picture of one.
-    among = tuple(sorted({one[3] for one in rows})) if subject in ("dog", "cat", "pizza") else COLOURS
+    among = tuple(sorted({one[3] for one in rows})) if subject in _OWN_COLOURS else COLOURS
     most = max(int(one[4]) for one in rows)
     return Scene(subject, setting, time, weather, choice("colour", among), 1 + number(seed, content_id, "count", most))
