@@ -1,4 +1,4 @@
-"""What is said of each subject of a picture, in English and Spanish: words with the places {colour}, {count} and the like."""
+"""What is said of each subject of a picture, in English and Spanish: {colour}, {count} and the like are filled in."""
 
 from __future__ import annotations
 
