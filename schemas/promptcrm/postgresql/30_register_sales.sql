@@ -17,7 +17,8 @@ CREATE TYPE sale_line_row AS (
     line_no smallint,
     product_id int,
     quantity int,
-    unit_price decimal(12, 2) -- NULL: the product's price
+    -- NULL: the product's price
+    unit_price decimal(12, 2) -- noqa: LT01
 );
 
 -- Result: row_no, sale_id, total, one row per sale, in the order of row_no. The sales are open; a total is the sum of its lines.
@@ -28,7 +29,7 @@ CREATE TYPE sale_line_row AS (
 --   PS004 a line of no sale                   PS008 no such opportunity of that client
 -- In a transaction of the caller's, PostgreSQL lets nothing follow an error but a rollback: a caller that wants to go on sets a savepoint
 -- first. On SQL Server the procedure does that itself.
-CREATE FUNCTION register_sales(sales sale_row [], lines sale_line_row [])
+CREATE FUNCTION register_sales(sales sale_row[], lines sale_line_row[])
 RETURNS TABLE (row_no int, sale_id bigint, total decimal)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column

@@ -137,7 +137,7 @@ BEGIN
             THROW @number, @problem, 1;
 
         INSERT INTO dbo.sale (id, client_id, campaign_id, opportunity_id, sold_on, status, total)
-        OUTPUT inserted.id, inserted.total INTO @made (id, total)
+        OUTPUT INSERTED.id, INSERTED.total INTO @made (id, total)
         SELECT s.id, s.client_id, s.campaign_id, s.opportunity_id, s.sold_on, 'open', t.total
         FROM @sale AS s
         INNER JOIN (

@@ -7,7 +7,7 @@ USING (
         CAST(:impressions AS int), CAST(:clicks AS int), CAST(:conversions AS int), CAST(:cost AS decimal(12, 2))
     )
 ) AS n (ad_id, day, impressions, clicks, conversions, cost)
-ON m.ad_id = n.ad_id AND m.day = n.day
+    ON m.ad_id = n.ad_id AND m.day = n.day
 WHEN MATCHED THEN
     UPDATE SET impressions = n.impressions, clicks = n.clicks, conversions = n.conversions, cost = n.cost
 WHEN NOT MATCHED THEN

@@ -49,4 +49,4 @@ BEGIN
 END;
 $$;
 
-REVOKE ALL ON FUNCTION link_crm(text, int, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION link_crm(text, int, text, text, text) FROM public;

@@ -35,4 +35,4 @@ BEGIN
 END;
 $$;
 
-REVOKE ALL ON FUNCTION link_ads(text, int, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION link_ads(text, int, text, text, text) FROM public;

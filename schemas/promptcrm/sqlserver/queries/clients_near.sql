@@ -7,11 +7,12 @@ FROM (
     SELECT
         c.id AS client_id,
         c.name AS client,
-        geography::Point(c.latitude, c.longitude, 4326).STDistance(geography::Point(here.latitude, here.longitude, 4326)) / 1000 AS km,
+        (here.point.STDistance(geography::Point(c.latitude, c.longitude, 4326))) / 1000 AS km, -- noqa: CP05
         here.km AS reach
     FROM (
         -- A degree of latitude is 110.5 km or more anywhere; towards the poles a degree of longitude shrinks to nothing.
         SELECT
+            geography::Point(p.latitude, p.longitude, 4326) AS point, -- noqa: CP05
             p.latitude,
             p.longitude,
             p.km,
