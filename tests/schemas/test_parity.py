@@ -1,4 +1,4 @@
-"""The T-SQL and the PostgreSQL files of PromptAds and PromptCrm declare the same: tables, columns, keys, checks, indexes, routines.
+"""The T-SQL and the PostgreSQL files of PromptAds and PromptCrm declare the same tables, columns, keys, checks and indexes.
 
 The texts are parsed (sqlglot), so this needs no server of either kind.
 """
