@@ -1,7 +1,7 @@
 """PromptAds and PromptCrm for tests that ask both engines the same.
 
-``ads_sql`` and ``crm_sql`` give the sample's rows: on what ``promptads_db`` and ``promptcrm_db`` are, and, where there is a server
-that speaks TDS, in T-SQL on that one too.
+``ads_sql`` and ``crm_sql`` give the sample's rows: on what ``promptads_db`` and ``promptcrm_db`` are, and, where there is a
+server that speaks TDS, in T-SQL on that one too.
 """
 
 from __future__ import annotations

@@ -6,14 +6,17 @@ On the stand-ins by postgres_fdw; over TDS, test_tds.py.
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import conninfo, sql
 from tds import ask, run
 
 from fixtures.databases import Database
+from fixtures.giving import SCHEMAS
 
 pytestmark = [pytest.mark.queries, pytest.mark.data("sample")]
 
@@ -73,6 +76,16 @@ def test_linking_again(both: tuple[Database, Database]) -> None:
     for _ in range(2):
         link(connection, "link_ads", ads)
         assert ask(crm, "campaign_return", connection) == RETURN
+
+
+def test_the_files_of_the_server_apply_again_by_several_at_once(both: tuple[Database, Database]) -> None:
+    for database in both:
+        (file,) = (SCHEMAS / database.logical / "postgresql" / "server").glob("60_*.sql")
+        connections = [database.connect() for _ in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(psycopg.Connection.execute, connections, [file.read_text()] * 4))
+    link(both[1].connect(), "link_ads", both[0])
+    assert ask(both[1], "campaign_return") == RETURN
 
 
 def test_a_name_that_needs_quotes(both: tuple[Database, Database]) -> None:

@@ -80,7 +80,8 @@ def test_revenue_growth_partition_by(crm_sql: Database) -> None:
     run(
         crm_sql,
         "INSERT INTO sale VALUES (4, 1, 1, NULL, '2026-03-31', 'closed', 11), "
-        "(5, 1, 1, NULL, '2026-05-01', 'cancelled', 99), (6, 2, 1, NULL, '2026-05-01', 'open', 7), (7, 3, 1, NULL, '2026-07-01', 'open', 8)",
+        "(5, 1, 1, NULL, '2026-05-01', 'cancelled', 99), "
+        "(6, 2, 1, NULL, '2026-05-01', 'open', 7), (7, 3, 1, NULL, '2026-07-01', 'open', 8)",
     )
     rows = ask(crm_sql, "revenue_growth", client_first=1, client_last=2)
     assert [(client, str(month)[:10], revenue, so_far) for client, month, revenue, so_far in rows] == [

@@ -1,9 +1,9 @@
 -- The linked server "crm": PromptCrm, as PromptAds sees it, by postgres_fdw: foreign tables in the schema crm, nothing sensitive in them.
 DO $$
 BEGIN
+    -- The file is one transaction: several processes that apply it at once do so one after the other.
+    PERFORM pg_advisory_xact_lock(hashtext('promptsales linked server crm'));
     CREATE EXTENSION IF NOT EXISTS postgres_fdw;
-EXCEPTION
-    WHEN unique_violation OR duplicate_object THEN NULL; -- another process made it meanwhile
 END;
 $$;
 

@@ -1,9 +1,9 @@
 -- The linked server "ads": PromptAds, as PromptCrm sees it, by postgres_fdw: foreign tables in the schema ads.
 DO $$
 BEGIN
+    -- The file is one transaction: several processes that apply it at once do so one after the other.
+    PERFORM pg_advisory_xact_lock(hashtext('promptsales linked server ads'));
     CREATE EXTENSION IF NOT EXISTS postgres_fdw;
-EXCEPTION
-    WHEN unique_violation OR duplicate_object THEN NULL; -- another process made it meanwhile
 END;
 $$;
 
