@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from harness.servers.urls import VARIABLE
 from harness.suite import Suite
 from harness.vocabulary import LOGICAL
 
-from .conftest import Run
+from .conftest import Run, environment
 from .test_cli import one_line
 
 SQL = ("promptads", "promptcrm", "promptsales")
@@ -99,6 +100,20 @@ def test_a_range_of_clients_alone_then_the_rest_then_the_sums(
     assert ask(urls["PROMPTSALES_URL"], "SELECT count(*) > 0, max(month)::text FROM campaign_month") == [
         (True, "2025-12-01")
     ]
+
+
+def test_two_that_begin_at_once_make_one_schema_and_one_set_of_rows(bare: Callable[..., dict[str, str]]) -> None:
+    urls = bare("promptcrm", "promptsales")
+    words = [sys.executable, "-m", "harness.cli", "seed", "tiny", "--clients", "1000", "--servers", "external"]
+    both = [
+        subprocess.Popen([*words, "--range", ids], env=environment(**urls), stderr=subprocess.PIPE, text=True)
+        for ids in ("1:400", "401:1000")
+    ]
+    for process in both:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    for variable in ("PROMPTCRM_URL", "PROMPTSALES_URL"):
+        assert ask(urls[variable], "SELECT min(id), max(id), count(*) FROM client") == [(1, 1000, 1000)]
 
 
 def test_what_was_begun_is_not_mixed_with_something_else(bare: Callable[..., dict[str, str]], seeding: Seeding) -> None:
