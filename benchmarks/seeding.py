@@ -1,11 +1,11 @@
 """What seeding takes, beside a bare COPY of the very same rows into the same tables.
 
-    python3 run.py python benchmarks/seeding.py [full|medium] [--rounds 3] [--workers 2]
+    python3 run.py python benchmarks/seeding.py [full|medium] [--rounds 3] [--workers 2] [--table docs/seeding.md]
 
 One PostgreSQL server holds PromptAds, PromptCrm and PromptSales. In each round, each time on empty tables with all their
 indexes, constraints and triggers:
 
-  seed      harness's seeder, its processes and their start included
+  seed      harness's seeder, with the start of its processes, the vectors of contents and a final ANALYZE
   copy      COPY … FROM 'file' (FORMAT binary), one connection, one table after the other; the server reads the files itself
   copy x N  the same with as many connections as the seeder has workers, each with its share of the ids
 
@@ -201,6 +201,9 @@ def main() -> None:
     options.add_argument("size", nargs="?", default="full")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--workers", type=int, default=2)
+    options.add_argument(
+        "--table", type=Path, help="a page whose table between <!-- seeding --> and <!-- end --> is renewed"
+    )
     asked = options.parse_args()
     plan = plan_of(asked.size)
     servers = open_servers(
@@ -229,7 +232,15 @@ def main() -> None:
                 server.drop()
                 print(f"round {number + 1}: {name:10} {seconds:7.1f} s", flush=True)
         assert len({str(sorted(found.items())) for found in counts.values()}) == 1, "not the same rows"
-        report(times, sum(counts["seed"].values()), summary)
+        lines = report(times, sum(counts["seed"].values()), summary)
+        print("\n".join(lines))
+        if asked.table:
+            text = asked.table.read_text(encoding="utf-8")
+            before, _, rest = text.partition("<!-- seeding -->")
+            _, _, after = rest.partition("<!-- end -->")
+            asked.table.write_text(
+                f"{before}<!-- seeding -->\n" + "\n".join(lines) + f"\n<!-- end -->{after}", encoding="utf-8"
+            )
     finally:
         shutil.rmtree(folder)
         servers.stop()
@@ -241,25 +252,39 @@ def _below(folder: Path, name: str) -> Path:
     return below
 
 
-def report(times: dict[str, list[float]], rows: int, summary: Summary) -> None:
-    """Times, ratios within rounds, memory, and where the time goes."""
-    print(f"\n{rows:,} rows in {len(summary.rows)} databases")
+def report(times: dict[str, list[float]], rows: int, summary: Summary) -> list[str]:
+    """A table of times and ratios within rounds; memory; where the time goes."""
+    named = {
+        "seed": "the seeder",
+        "copy": "bare `COPY` from files, one connection",
+    }
+    lines = [
+        f"{rows:,} rows of three databases, {os.cpu_count()} processors:",
+        "",
+        "| | seconds, median (min to max) | rows/s | the seeder's time divided by this one's |",
+        "|---|---|---|---|",
+    ]
     for name, seconds in times.items():
         median = statistics.median(seconds)
-        print(f"  {name:10} {median:7.1f} s  {rows / median:>9,.0f} rows/s  ({min(seconds):.1f} to {max(seconds):.1f})")
-    for name in list(times)[1:]:
-        ratios = [ours / theirs for ours, theirs in zip(times["seed"], times[name], strict=True)]
-        print(f"  seed / {name}: {statistics.median(ratios):.2f}  ({min(ratios):.2f} to {max(ratios):.2f})")
-    print(
-        "  memory at most: " + ", ".join(f"{peak / 1e6:.0f} MB" for peak in summary.peaks.values()) + " (each process)"
-    )
+        ratios = [ours / theirs for ours, theirs in zip(times["seed"], seconds, strict=True)]
+        ratio = (
+            "" if name == "seed" else f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+        shown = named.get(name, f"bare `COPY` from files, {name.split()[-1]} connections side by side")
+        spread = f"{median:.1f} ({min(seconds):.1f} to {max(seconds):.1f})"
+        lines.append(f"| {shown} | {spread} | {rows / median:,.0f} | {ratio} |")
+    peak = max(summary.peaks.values()) / 1e6
     total = {
         phase: sum(getattr(spent, phase) for spent in summary.spent.values())
         for phase in ("generate", "encrypt", "encode", "send")
     }
-    print(
-        "  where the time of the workers goes: " + ", ".join(f"{phase} {spent:.1f} s" for phase, spent in total.items())
-    )
+    return [
+        *lines,
+        "",
+        f"Memory: at most {peak:.0f} MB in each of {len(summary.peaks)} processes. Seconds of the workers, together: "
+        f"generate {total['generate']:.1f}, encrypt and hash {total['encrypt']:.1f}, encode {total['encode']:.1f}, "
+        f"write and wait for the server {total['send']:.1f}.",
+    ]
 
 
 if __name__ == "__main__":
