@@ -20,7 +20,6 @@ from harness.terminal import console, say
 from harness.vocabulary import LOGICAL
 
 if TYPE_CHECKING:
-    from fixtures.seed.plan import Plan
     from fixtures.seed.run import Listener, Place, Summary
     from fixtures.seed.work import Done, Job
 
@@ -79,7 +78,7 @@ def seed(
     places = _places(wanted, servers, strict=bool(only or within))
     for logical, place in places.items():
         _apply_schema(logical, place)
-    with _progress(plan) as listen:
+    with _progress() as listen:
         summary = fill(
             places,
             plan,
@@ -121,7 +120,8 @@ def targets_of(logicals: Sequence[str], mode: str | None) -> tuple[dict[str, Tar
     from harness.servers.external import ExternalServers
 
     given = ExternalServers(os.environ)
-    standing = {} if resolve_mode(mode, os.environ) == "external" else kept.find(Path.cwd())
+    external = resolve_mode(mode, os.environ) == "external"
+    standing = {} if external else kept.find(Path.cwd())
     found: dict[str, Target] = {}
     missing: dict[str, str] = {}
     for logical in logicals:
@@ -130,7 +130,7 @@ def targets_of(logicals: Sequence[str], mode: str | None) -> tuple[dict[str, Tar
         elif logical in standing:
             found[logical] = standing[logical]
         else:
-            missing[logical] = "not up: start it with 'harness up'" if mode != "external" else "no URL given"
+            missing[logical] = "no URL given" if external else "not up: start it with 'harness up'"
     return found, missing
 
 
@@ -184,11 +184,11 @@ def _range(text: str) -> tuple[int, int] | None:
 
 
 @contextmanager
-def _progress(plan: Plan) -> Iterator[Listener]:
+def _progress() -> Iterator[Listener]:
     """Bars on a terminal, lines in a pipe; nothing in the first seconds."""
-    from rich.console import Console
+    import rich.console
 
-    where = Console(stderr=True)
+    where = rich.console.Console(stderr=True)
     counts = _Counts()
     begin = time.monotonic()
     if not where.is_terminal:
@@ -206,7 +206,7 @@ def _progress(plan: Plan) -> Iterator[Listener]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description:14}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    bars = Progress(*columns, console=where, transient=True)
+    bars = Progress(*columns, console=where)
     tasks: dict[str, object] = {}
 
     def show(job: Job, done: Done | None) -> None:

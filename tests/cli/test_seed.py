@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
+from polling import eventually
+from rich.console import Console
 
+from fixtures.seed.work import Done, Job
+from harness import seed_cli
 from harness.servers.urls import VARIABLE
 from harness.suite import Suite
 from harness.vocabulary import LOGICAL
@@ -150,9 +159,66 @@ def test_a_server_that_is_not_there_is_one_line_without_its_password(
     urls = bare() | {"PROMPTADS_URL": "postgresql://ana:s3cret@127.0.0.1:1/promptads"}
     done = seeding(urls, "tiny")
     assert "promptads at postgresql://ana:***@127.0.0.1:1/promptads cannot be reached" in one_line(done, 3)
-    assert "promptcrm: left out" in done.stdout
+    assert "promptcrm: left out, no URL given" in done.stdout
     assert "s3cret" not in done.stdout + done.stderr
 
 
 def test_nothing_up_is_nothing_to_compare(cli: Run, bare: Callable[..., dict[str, str]]) -> None:
     assert "no database is up" in one_line(cli("check", "coherence", **bare()), 3)
+
+
+def test_an_interrupt_ends_it_and_its_workers_without_a_word_too_many(bare: Callable[..., dict[str, str]]) -> None:
+    urls = bare("promptcrm")
+    words = [sys.executable, "-m", "harness.cli", "seed", "full", "--only", "promptcrm", "--servers", "external"]
+    process = subprocess.Popen(
+        words, env=environment(**urls), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with psycopg.connect(urls["PROMPTCRM_URL"], autocommit=True) as connection:
+        begun = "SELECT to_regclass('seed_range') IS NOT NULL"
+        some = "SELECT count(*) > 0 FROM seed_range WHERE job = 'clients'"
+        eventually(lambda: connection.execute(begun).fetchone() == (True,))
+        eventually(lambda: connection.execute(some).fetchone() == (True,), seconds=60)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+        _, said = process.communicate(timeout=60)
+        assert process.returncode not in (0, None)
+        assert "Traceback" not in said
+        left = (
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE application_name = 'promptsales seed' AND datname = current_database()"
+        )
+        eventually(lambda: connection.execute(left).fetchone() == (0,), "the workers outlive it")
+        (done,) = connection.execute(
+            "SELECT sum(last_id - first_id + 1) FROM seed_range WHERE job = 'clients'"
+        ).fetchone()
+        assert connection.execute("SELECT count(*) FROM client").fetchone() == (done,)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_lines_in_a_pipe_and_bars_on_a_terminal(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(seed_cli, "QUIET", -1.0)
+    monkeypatch.setattr(
+        "rich.console.Console", partial(Console, file=written, force_terminal=terminal, width=80, stderr=False)
+    )
+    jobs = [Job("promptcrm", "clients", first, first + 9) for first in range(1, 101, 10)]
+    with seed_cli._progress() as listen:
+        for job in jobs:
+            listen(job, None)
+        for job in jobs:
+            listen(job, Done(job, Counter()))
+    if terminal:
+        assert "promptcrm" in written.getvalue()
+        assert "100%" in written.getvalue()
+    else:
+        assert written.getvalue().splitlines() == [f"promptcrm: {tenth}0 %" for tenth in range(1, 11)]
+
+
+def test_nothing_is_shown_of_what_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(seed_cli, "QUIET", 1e9)
+    monkeypatch.setattr("rich.console.Console", partial(Console, file=written, force_terminal=True, stderr=False))
+    with seed_cli._progress() as listen:
+        job = Job("promptads", "campaigns", 1, 10)
+        listen(job, None)
+        listen(job, Done(job, Counter()))
+    assert written.getvalue() == ""
