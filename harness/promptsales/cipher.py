@@ -31,7 +31,12 @@ This module is the door; the parts are ``cipher_values`` (one key at work), ``ci
 ``cipher_rotation``.
 """
 
-from harness.promptsales.cipher_certificate import Certificate, certificate_from_environment, make_certificate
+from harness.promptsales.cipher_certificate import (
+    Certificate,
+    certificate_from_environment,
+    development_certificate,
+    make_certificate,
+)
 from harness.promptsales.cipher_keys import KeyRing, create_key, find_client, reveal, rewrap_keys, seal
 from harness.promptsales.cipher_rotation import Rotation, rotate
 from harness.promptsales.cipher_values import COLUMNS, Cipher, normalise, seed_key
@@ -44,6 +49,7 @@ __all__ = [
     "Rotation",
     "certificate_from_environment",
     "create_key",
+    "development_certificate",
     "find_client",
     "make_certificate",
     "normalise",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from harness.errors import DataError
+from harness.servers.runfolder import write_private
 
 CERTIFICATE = "PROMPTCRM_CERTIFICATE"
 PRIVATE_KEY = "PROMPTCRM_CERTIFICATE_KEY"
@@ -113,6 +115,25 @@ def certificate_from_environment(environ: Mapping[str, str] | None = None) -> Ce
         _pem(PRIVATE_KEY, private) if private else None,
         environ.get(PASSWORD),
     )
+
+
+def development_certificate(folder: Path, *, make: bool) -> dict[str, str]:
+    """The environment variables of a certificate for development that is kept in ``folder``; made if ``make`` says so.
+
+    Nothing if there is none. Its password lies beside it: it protects data that anybody may see. Raises DataError.
+    """
+    certificate, private, password = (folder / f"certificate.{suffix}" for suffix in ("pem", "key", "password"))
+    try:
+        if make and not password.exists():  # the last one to be written
+            chosen = secrets.token_urlsafe(24)
+            public, secret = make_certificate("PromptCrm, development", chosen)
+            for file, text in ((certificate, public.decode()), (private, secret.decode()), (password, chosen)):
+                write_private(file, text)
+        if not password.exists():
+            return {}
+        return {CERTIFICATE: str(certificate), PRIVATE_KEY: str(private), PASSWORD: password.read_text("ascii")}
+    except OSError as problem:
+        raise DataError(f"the certificate for development in {folder} cannot be kept: {problem.strerror}") from None
 
 
 def make_certificate(

@@ -6,6 +6,7 @@ import hmac
 import pickle
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -21,6 +22,7 @@ from harness.promptsales.cipher import (
     Certificate,
     Cipher,
     certificate_from_environment,
+    development_certificate,
     make_certificate,
     normalise,
     seed_key,
@@ -280,3 +282,16 @@ def test_the_environment_names_files_or_holds_the_text(pems, certificate, tmp_pa
     assert certificate_from_environment({}) is None
     with pytest.raises(DataError, match=r"PROMPTCRM_CERTIFICATE_KEY: .*cannot be read: No such file"):
         certificate_from_environment(environment | files | {"PROMPTCRM_CERTIFICATE_KEY": str(tmp_path / "no.pem")})
+
+
+def test_a_certificate_for_development_is_made_once_and_kept_from_others(tmp_path: Path) -> None:
+    assert development_certificate(tmp_path, make=False) == {}
+    made = development_certificate(tmp_path, make=True)
+    assert development_certificate(tmp_path, make=True) == development_certificate(tmp_path, make=False) == made
+    for file in tmp_path.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+    certificate = certificate_from_environment(made)
+    assert certificate is not None
+    assert certificate.unwrap(certificate.wrap(KEY)) == KEY
+    with pytest.raises(DataError, match=r"certificate for development in .* cannot be kept"):
+        development_certificate(tmp_path / "nowhere", make=True)

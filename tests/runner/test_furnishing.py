@@ -94,7 +94,7 @@ def test_templates_go_at_the_end(suite: Suite) -> None:
 
 def test_a_copy_of_what_is_not_there_is_one_line(makers: Databases) -> None:
     made = makers.make("promptsales", ())
-    with pytest.raises(EngineError, match='cannot create database .*: template database "nothing" does not exist'):
+    with pytest.raises(EngineError, match=r'cannot create database .*: template database "nothing" does not exist'):
         made.admin.create_copy("psh_x_1", "nothing")  # type: ignore[attr-defined]
 
 

@@ -50,14 +50,18 @@ def test_an_engines_own_sample_goes_before_the_common_one(root: Path) -> None:
 
 
 def test_a_sample_that_is_not_there_is_named(root: Path) -> None:
-    with pytest.raises(DataError, match=r"no sample of promptads for postgresql: neither .*sample\.sql nor one folder up"):
+    with pytest.raises(
+        DataError, match=r"no sample of promptads for postgresql: neither .*sample\.sql nor one folder up"
+    ):
         names(root, Wanted.sample)
 
 
 def test_no_schema_at_all_says_where_it_was_looked_for(root: Path) -> None:
     assert has_schema(root, "promptads", "postgresql")
     assert not has_schema(root, "promptads", "sqlserver")
-    with pytest.raises(DataError, match=r"no schema of promptads for sqlserver: no file like 10_tables\.sql in .*sqlserver"):
+    with pytest.raises(
+        DataError, match=r"no schema of promptads for sqlserver: no file like 10_tables\.sql in .*sqlserver"
+    ):
         scripts(root, "promptads", "sqlserver", Wanted.empty, server=False)
 
 
@@ -81,7 +85,11 @@ def test_a_postgresql_file_stays_whole(tmp_path: Path) -> None:
 
 
 def test_mongodbs_commands_with_their_lines(tmp_path: Path) -> None:
-    put(tmp_path, "promptcontent/mongodb/10_c.yaml", "# two\n- create: content\n- createIndexes: content\n  indexes: []\n")
+    put(
+        tmp_path,
+        "promptcontent/mongodb/10_c.yaml",
+        "# two\n- create: content\n- createIndexes: content\n  indexes: []\n",
+    )
     (script,) = scripts(tmp_path, "promptcontent", "mongodb", Wanted.empty, server=False)
     assert script.parts == ((2, {"create": "content"}), (3, {"createIndexes": "content", "indexes": []}))
 
