@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from leftovers import Server, databases, own, sessions
 from polling import eventually
 
 from harness.evidence.model import Evidence
@@ -114,36 +115,20 @@ def server(suite: Suite) -> Iterator[Server]:
         yield connection
 
 
-Server = psycopg.Connection[tuple[object, ...]]
-
-
-def own(suite: Suite) -> str:
-    """How the names of the databases begin that this process makes (another worker of pytest-xdist makes its own)."""
-    settings = suite.settings
-    return f"psh_{settings.run_id}_{settings.worker}{'x' if settings.worker else ''}"
-
-
-def sessions(server: Server, suite: Suite) -> list[object]:
-    """Who is connected to a database of this process."""
-    ask = "SELECT application_name FROM pg_stat_activity WHERE starts_with(datname, %s)"
-    return [row[0] for row in server.execute(ask, (own(suite),))]
-
-
-def databases(server: Server, beginning: str) -> list[object]:
-    ask = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY 1"
-    return [row[0] for row in server.execute(ask, (beginning,))]
-
-
 @pytest.fixture(autouse=True)
 def nothing_stays(suite: Suite, request: pytest.FixtureRequest) -> Iterator[None]:
-    """After each test: no thread more than before, no session, no database of the harness."""
-    before = set(threading.enumerate())
-    yield
-    eventually(lambda: set(threading.enumerate()) <= before, "all threads have ended")
+    """After each test: no thread, session or database of the harness more than before it.
+
+    Before it there may be those that other tests of the process share, and templates.
+    """
+    threads = set(threading.enumerate())
     url = suite.servers.target("promptsales").url
     with psycopg.connect(url, autocommit=True) as connection:
-        eventually(lambda: not sessions(connection, suite), "all sessions are closed")
-        assert set(databases(connection, own(suite))) <= suite.databases.templates
+        connected, there = sessions(connection, suite), set(databases(connection, own(suite)))
+        yield
+        eventually(lambda: set(threading.enumerate()) <= threads, "all threads have ended")
+        eventually(lambda: sessions(connection, suite) <= connected, "all sessions are closed")
+        assert set(databases(connection, own(suite))) <= there | suite.databases.templates
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from leftovers import databases
 from polling import eventually
 
 from harness.errors import LoginRefused, ServerError, SetupFailed
@@ -22,7 +23,7 @@ from harness.servers import processes
 from harness.servers.embedded import embedded_servers
 from harness.suite import Settings, Suite, new_run_id
 
-from .conftest import TABLE, Play, databases, end_of
+from .conftest import TABLE, Play, end_of
 
 ONE = "sessions: {T1: {steps: {one: SELECT 1}}}\n"
 

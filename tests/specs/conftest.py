@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from leftovers import sessions
 from polling import eventually
 
 from harness.evidence.model import Evidence
@@ -157,11 +158,7 @@ def well_formed(evidence: Evidence) -> None:
 @pytest.fixture(autouse=True)
 def nobody_stays(suite: Suite) -> Iterator[None]:
     """After each test no session of a specification is left in a database of this process; who watches it may be."""
-    yield
-    own = f"psh_{suite.settings.run_id}_{suite.settings.worker}{'x' if suite.settings.worker else ''}"
     with psycopg.connect(suite.servers.target("promptsales").url, autocommit=True) as server:
-        ask = (
-            "SELECT application_name FROM pg_stat_activity "
-            "WHERE starts_with(datname, %s) AND application_name NOT LIKE '%%/observer'"
-        )
-        eventually(lambda: not server.execute(ask, [own]).fetchall(), "all sessions are closed")
+        before = sessions(server, suite)  # of those that other tests of the process share
+        yield
+        eventually(lambda: sessions(server, suite) <= before, "all sessions are closed")
