@@ -117,7 +117,6 @@ def test_a_step_that_hangs_is_cancelled_at_its_deadline(play: Play, suite: Suite
     assert evidence.history.end is RunEnd.hung
     assert "no server calls it blocked" in evidence.history.end_text
     assert not sessions(server, suite) - before
-    assert sessions(server, suite) == []
 
 
 @pytest.mark.usefixtures("either")
