@@ -150,15 +150,13 @@ def _places(logicals: Sequence[str], mode: str | None, *, strict: bool) -> dict[
 
 def _apply_schema(logical: str, place: Place) -> None:
     """Make the tables, if they are not there."""
-    import fixtures
     from fixtures.seed.run import make_schema
     from harness.engines import engine
-    from harness.schemas import Wanted, apply, has_schema, scripts
+    from harness.schemas import PROMPTSALES, Wanted, apply, has_schema, scripts
 
-    root = Path(fixtures.__file__).resolve().parent.parent / "schemas"
-    if not has_schema(root, logical, place.engine):
+    if not has_schema(PROMPTSALES, logical, place.engine):
         raise DataError(f"{logical}: there is no schema of it for {place.engine}")
-    files = scripts(root, logical, place.engine, Wanted.empty, server=True)
+    files = scripts(PROMPTSALES, logical, place.engine, Wanted.empty, server=True)
     make_schema(logical, place, lambda: apply(engine(place.engine), place.url, files, "seed"))
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from harness.errors import DataError, did_you_mean
-from harness.promptsales.queries import SCHEMAS
+from harness.schemas import PROMPTSALES
 
-FILE = SCHEMAS / "cache" / "redis" / "keys.yaml"
+FILE = PROMPTSALES / "cache" / "redis" / "keys.yaml"
 
 _KINDS = {
     "id": (r"[1-9][0-9]{0,18}", "a whole number from 1"),

@@ -17,10 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import DataError, did_you_mean
+from harness.schemas import PROMPTSALES
 from harness.vocabulary import LOGICAL
-
-SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-"""The folder that holds the databases' files."""
 
 # Whatever holds no parameter, as the two lexers would find it: strings, quoted names, comments, PostgreSQL's casts and
 # dollar-quoted texts, T-SQL's own variables (@@ROWCOUNT). T-SQL's [names] are not PostgreSQL's array[…] subscripts.
@@ -104,7 +102,7 @@ class Query:
         return f"the query {self.name} of {self.logical} on {self.engine}"
 
 
-def known(logical: str, engine: str, root: Path = SCHEMAS) -> tuple[Query, ...]:
+def known(logical: str, engine: str, root: Path = PROMPTSALES) -> tuple[Query, ...]:
     """All queries of a database on an engine, by name; none if it has none.
 
     Raises DataError for an unknown database or engine, or if a file cannot be read or does not begin with a comment.
@@ -112,7 +110,7 @@ def known(logical: str, engine: str, root: Path = SCHEMAS) -> tuple[Query, ...]:
     return tuple(_read(logical, engine, file) for file in sorted(_folder(logical, engine, root).glob("*.sql")))
 
 
-def find(logical: str, engine: str, name: str, root: Path = SCHEMAS) -> Query:
+def find(logical: str, engine: str, name: str, root: Path = PROMPTSALES) -> Query:
     """The query of that name. Raises DataError as :func:`known` does, and if there is no such query."""
     files = {file.stem: file for file in _folder(logical, engine, root).glob("*.sql")}
     if name not in files:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from harness.errors import DataError
 from harness.promptsales.content import DIMENSIONS, MODEL
-from harness.promptsales.queries import SCHEMAS
 from harness.promptsales.vectors import Filter, Item, Match, Vector, checked, checked_count
+from harness.schemas import PROMPTSALES
 
 if TYPE_CHECKING:
     import psycopg
 
-DDL = SCHEMAS / "promptcontent" / "pgvector" / "10_embedding.sql"
+DDL = PROMPTSALES / "promptcontent" / "pgvector" / "10_embedding.sql"
 
 _UPSERT = """
 INSERT INTO content_embedding (content_id, model, embedding, metadata) VALUES (%s, %s, %s::vector, %s::jsonb)

@@ -20,6 +20,9 @@ import yaml
 
 from harness.errors import DataError, Location
 
+PROMPTSALES = Path(__file__).resolve().parents[2] / "schemas"
+"""The folder that holds the files of PromptSales itself, beside this package."""
+
 SUFFIXES = {"postgresql": (".sql",), "sqlserver": (".sql",), "mongodb": (".yaml",), "redis": (".lua", ".redis")}
 """What an engine's files are called."""
 

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from fixtures.databases import Database
-from fixtures.giving import SCHEMAS
 from harness.engines.sqlserver import SQLServer
 from harness.engines.sqlserver.driver import connect, parse
 from harness.promptsales import queries
-from harness.schemas import Wanted, apply, scripts
+from harness.schemas import PROMPTSALES, Wanted, apply, scripts
 
 URL = os.environ.get("PROMPTSALES_TEST_TDS_URL", "")
 WITHOUT = "no server that speaks TDS to test T-SQL with: PROMPTSALES_TEST_TDS_URL is not set"
@@ -53,7 +52,7 @@ class Tds:
             name = f"psh_{self.run}_{logical}"
             self.admin.create(name, ["read committed"])
             self.urls[logical] = self.engine.database_url(URL, name)
-            files = scripts(SCHEMAS, logical, "sqlserver", Wanted.empty, server=True)
+            files = scripts(PROMPTSALES, logical, "sqlserver", Wanted.empty, server=True)
             self.left_out[logical] = [
                 script.file.name for script in files if any(map(self.lacks, NEEDS.get(script.file.name, ())))
             ]
@@ -64,7 +63,7 @@ class Tds:
     def database(self, logical: str) -> Database:
         """The database with the sample's rows and no others."""
         url = self.url(logical)
-        sample = scripts(SCHEMAS, logical, "sqlserver", Wanted.sample, server=False)[-1]
+        sample = scripts(PROMPTSALES, logical, "sqlserver", Wanted.sample, server=False)[-1]
         connection = connect(url, f"psh:{self.run}/refill")
         try:
             for table in TABLES[logical]:

@@ -16,7 +16,7 @@ from psycopg import conninfo, sql
 from tds import ask, run
 
 from fixtures.databases import Database
-from fixtures.giving import SCHEMAS
+from harness.schemas import PROMPTSALES
 
 pytestmark = [pytest.mark.queries, pytest.mark.data("sample")]
 
@@ -80,7 +80,7 @@ def test_linking_again(both: tuple[Database, Database]) -> None:
 
 def test_the_files_of_the_server_apply_again_by_several_at_once(both: tuple[Database, Database]) -> None:
     for database in both:
-        (file,) = (SCHEMAS / database.logical / "postgresql" / "server").glob("60_*.sql")
+        (file,) = (PROMPTSALES / database.logical / "postgresql" / "server").glob("60_*.sql")
         connections = [database.connect() for _ in range(4)]
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(psycopg.Connection.execute, connections, [file.read_text()] * 4))

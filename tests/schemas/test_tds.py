@@ -15,9 +15,8 @@ from tds import TABLES, URL, WITHOUT, Tds, ask, run
 from test_promptcrm_linked import COST, RETURN, REVENUE
 
 from fixtures.databases import Database
-from fixtures.giving import SCHEMAS
 from harness.errors import DataError
-from harness.schemas import Wanted, apply, scripts
+from harness.schemas import PROMPTSALES, Wanted, apply, scripts
 
 if not URL:
     pytest.skip(WITHOUT, allow_module_level=True)
@@ -48,14 +47,14 @@ def test_every_file_applies(tds: Tds, logical: str) -> None:
 
 
 def test_files_of_the_server_apply_twice(tds: Tds, ads: Database) -> None:
-    every = scripts(SCHEMAS, "promptads", "sqlserver", Wanted.empty, server=True)
+    every = scripts(PROMPTSALES, "promptads", "sqlserver", Wanted.empty, server=True)
     again = [script for script in every if script.file.parent.name == "server"]
     assert again
     apply(tds.engine, ads.url, again)
 
 
 def test_a_file_that_fails_is_named_with_its_line(tds: Tds, ads: Database) -> None:
-    tables = scripts(SCHEMAS, "promptads", "sqlserver", Wanted.empty, server=False)[:1]
+    tables = scripts(PROMPTSALES, "promptads", "sqlserver", Wanted.empty, server=False)[:1]
     with pytest.raises(DataError, match=r"10_tables\.sql:1:1: 2714 .*channel"):
         apply(tds.engine, ads.url, tables)
 
