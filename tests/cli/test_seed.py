@@ -171,7 +171,12 @@ def test_an_interrupt_ends_it_and_its_workers_without_a_word_too_many(bare: Call
     urls = bare("promptcrm")
     words = [sys.executable, "-m", "harness.cli", "seed", "full", "--only", "promptcrm", "--servers", "external"]
     process = subprocess.Popen(
-        words, env=environment(**urls), stderr=subprocess.PIPE, text=True, start_new_session=True
+        words,
+        env=environment(**urls),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # who runs the tests may ignore it
     )
     with psycopg.connect(urls["PROMPTCRM_URL"], autocommit=True) as connection:
         begun = "SELECT to_regclass('seed_range') IS NOT NULL"
