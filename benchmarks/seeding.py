@@ -154,6 +154,7 @@ def bare(urls: dict[str, str], shares: Sequence[Sequence[Part]]) -> float:
                     connection.execute("SET promptsales.upkeep = 'off'")
                     for part in parts:
                         if part.logical == logical:
+                            # Names and files of our own; COPY is a utility command and takes no parameters.
                             columns = ", ".join(part.columns)
                             connection.execute(f"COPY {part.table} ({columns}) FROM '{part.file}' (FORMAT binary)")
                             connection.commit()

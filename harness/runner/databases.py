@@ -64,7 +64,7 @@ class Databases:
                 return self._make(target, levels, name, furnishing)
             try:
                 return self._make(target, levels, name, furnishing)
-            except DataError:
+            except DataError:  # the server is well: what was to fill the database is wrong
                 raise
             except HarnessError:  # it was there before: if the server has died since, another one may take its place
                 self.forget(target)

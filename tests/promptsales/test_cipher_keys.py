@@ -33,18 +33,6 @@ def newer() -> Certificate:
 
 
 @pytest.fixture
-def crm(promptcrm_db):
-    if promptcrm_db.engine != "postgresql":
-        pytest.skip("on SQL Server the keys lie in the server")
-    return promptcrm_db
-
-
-@pytest.fixture
-def connection(crm):
-    return crm.connect()
-
-
-@pytest.fixture
 def ring(connection, certificate) -> KeyRing:
     create_key(connection, certificate)
     return KeyRing.open(connection, certificate)

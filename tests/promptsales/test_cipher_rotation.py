@@ -39,18 +39,6 @@ def certificate(pems) -> Certificate:
 
 
 @pytest.fixture
-def crm(promptcrm_db):
-    if promptcrm_db.engine != "postgresql":
-        pytest.skip("on SQL Server the keys lie in the server")
-    return promptcrm_db
-
-
-@pytest.fixture
-def connection(crm):
-    return crm.connect()
-
-
-@pytest.fixture
 def ring(connection, certificate) -> KeyRing:
     create_key(connection, certificate)
     ring = KeyRing.open(connection, certificate)
