@@ -15,53 +15,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.answers import DeadlockReport, ErrorRecord, ResultSet, TransactionEnd
+
 
 class Record(BaseModel):
     """Base of all records: immutable, and strict about unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ErrorKind(StrEnum):
-    """What a database's refusal means, whatever its code is."""
-
-    deadlock = "deadlock"  # chosen as victim: 40P01, 1205
-    serialization = "serialization failure"  # 40001, 3960
-    conflict = "write conflict"  # refused at once: MongoDB 112, Redis EXEC nil
-    lock_timeout = "lock timeout"  # 55P03, 1222, MongoDB 24
-    constraint = "constraint"  # class 23, 2627, 547, 11000
-    in_failed_transaction = "in failed transaction"  # 25P02, 3930, MongoDB 251
-    cancelled = "cancelled"  # 57014, by the harness or a statement time-out
-    connection = "connection lost"
-    other = "other"
-
-
-class ErrorRecord(Record):
-    """An error as the database gave it. ``detail`` may hold several lines (PostgreSQL's account of a deadlock).
-
-    ``severity``, ``full`` and ``lost`` are filled where values are kept as text: the server's word (ERROR, FATAL), the
-    whole message as the client library shows it, and what the library said when the connection then went away.
-    """
-
-    kind: ErrorKind
-    code: str
-    message: str
-    detail: str = ""
-    severity: str = ""
-    full: str = ""
-    lost: str = ""
-
-
-class ResultSet(Record):
-    """Rows as they came: JSON values where JSON has the type, else text. ``status`` is the command tag, if any.
-
-    ``affected`` counts the rows that a write changed; None where nothing says so.
-    """
-
-    columns: list[str] = Field(default_factory=list)
-    rows: list[list[Any]] = Field(default_factory=list)
-    status: str = ""
-    affected: int | None = None
 
 
 class EventKind(StrEnum):
@@ -90,13 +50,6 @@ class Phase(StrEnum):
     setup = "setup"
     schedule = "schedule"
     teardown = "teardown"
-
-
-class TransactionEnd(StrEnum):
-    """How a step ended its session's transaction."""
-
-    committed = "committed"
-    aborted = "aborted"
 
 
 class Operation(Record):
@@ -175,14 +128,6 @@ class WaitPicture(Record):
     servers: list[str] = Field(default_factory=list)
     seen_by_server: bool | None = None  # of a cycle: can one server's own detector find it?
     locks: list[dict[str, str]] = Field(default_factory=list)
-
-
-class DeadlockReport(Record):
-    """The engine's own words about a deadlock: PostgreSQL's log, SQL Server's XML graph."""
-
-    database: str
-    source: str
-    text: str
 
 
 class DatabaseRecord(Record):

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
-from harness.history import DeadlockReport, ErrorRecord, ResultSet, TransactionEnd
+from harness.answers import DeadlockReport, ErrorRecord, ResultSet, TransactionEnd
 
 
 def plain(value: Any) -> Any:

@@ -24,11 +24,11 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 from harness import vocabulary
+from harness.answers import DeadlockReport
 from harness.engines.base import OWNED, Capabilities, ServerWait, SessionOptions
 from harness.engines.mongodb_session import MongoSession, read_back
 from harness.engines.mongodb_wire import MARKER, connect, driver, error_record, name_of, operations, where
 from harness.errors import EngineError, did_you_mean
-from harness.history import DeadlockReport
 
 LEVELS = vocabulary.LEVELS["mongodb"]
 _NO_HOLDER = "the server names no holder: all open transactions of the run are listed"

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from harness.answers import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.engines.base import OWNED, Notice, Outcome, SessionOptions, Statement, Verb
 from harness.engines.mongodb_wire import (
     MARKER,
@@ -25,7 +26,6 @@ from harness.engines.mongodb_wire import (
     where,
 )
 from harness.errors import EngineError, LoginRefused
-from harness.history import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 
 _READS = ("find", "aggregate", "count", "distinct")
 _WRITES = ("insert", "update", "delete", "findAndModify", "findandmodify")

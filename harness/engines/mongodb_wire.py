@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from harness.answers import ErrorKind, ErrorRecord, ResultSet
 from harness.engines.base import plain
 from harness.errors import DriverMissing, LoginRefused, ServerError
-from harness.history import ErrorKind, ErrorRecord, ResultSet
 
 MARKER = "_psh"  # the collection that makes a database exist, and keeps the ids of the sessions opened on it
 

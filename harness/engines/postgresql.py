@@ -6,6 +6,7 @@ import contextlib
 import re
 import select
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -17,11 +18,11 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
+from harness.answers import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.engines.base import Notice, Notification, Outcome, SessionOptions, Statement, Verb, plain
 from harness.engines.postgresql_server import PostgreSQLAdmin, PostgreSQLObserver, error_record, quote
 from harness.engines.waiting import readable
 from harness.errors import LoginRefused, ServerError
-from harness.history import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.vocabulary import DEFAULT_LEVEL, LEVELS
 
 _CONNECT_SECONDS = 10
@@ -252,7 +253,7 @@ class PostgreSQLSession:
             outcome.error = self._error(failures)
             if self._failed is not None and outcome.error.kind is not ErrorKind.connection:
                 # Not the server's word: libpq's or ours, and whatever the server still sends must not be read as an answer.
-                outcome.error = outcome.error.model_copy(update={"code": "harness"})
+                outcome.error = replace(outcome.error, code="harness")
                 if self._pgconn.transaction_status == TransactionStatus.ACTIVE:
                     self._pgconn.finish()
         if self._notices:
@@ -277,10 +278,10 @@ class PostgreSQLSession:
         if not self._as_text:
             return record
         if results and (message := results[0].error_field(DiagnosticField.MESSAGE_PRIMARY)) is not None:
-            record = record.model_copy(update={"message": self._decoded(message)})  # which may be an empty one
+            record = replace(record, message=self._decoded(message))  # which may be an empty one
         severity = self._decoded(results[0].error_field(DiagnosticField.SEVERITY) or b"") if results else ""
         lost = self._decoded(results[-1].error_message) if len(results) > 1 else ""
-        return record.model_copy(update={"severity": severity, "full": full, "lost": lost})
+        return replace(record, severity=severity, full=full, lost=lost)
 
     def cancel(self) -> None:
         """Ask the server to cancel what runs now (PQcancel)."""
@@ -333,8 +334,7 @@ def _result_set(result: PGresult, values: abc.Transformer | None) -> ResultSet:
             rows = [[plain(value) for value in row] for row in values.load_rows(0, result.ntuples, tuple)]
     except psycopg.DataError:  # a value that Python has no type for ('infinity'::date): as the server wrote it
         rows = _texts(result)
-    # Built unchecked, on the way of every step: its parts come from right here.
-    return ResultSet.model_construct(columns=columns, rows=rows, status=status, affected=affected)
+    return ResultSet(columns=columns, rows=rows, status=status, affected=affected)
 
 
 @lru_cache

@@ -14,9 +14,9 @@ from typing import Any
 
 import psycopg
 
+from harness.answers import DeadlockReport, ErrorKind, ErrorRecord
 from harness.engines.base import OWNED, Capabilities, ServerWait
 from harness.errors import EngineError
-from harness.history import DeadlockReport, ErrorKind, ErrorRecord
 from harness.vocabulary import LEVELS
 
 Connection = psycopg.Connection[tuple[Any, ...]]

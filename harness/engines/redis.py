@@ -20,10 +20,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from harness.answers import DeadlockReport, ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.engines.base import OWNED, Capabilities, Notice, Outcome, ServerWait, SessionOptions, Statement, Verb
 from harness.engines.redis_wire import LEASE, Link, clients, error_record, result_of, walk
 from harness.errors import EngineError, did_you_mean
-from harness.history import DeadlockReport, ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.vocabulary import LEVELS
 
 (LEVEL,) = LEVELS["redis"]

@@ -13,8 +13,8 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+from harness.answers import ErrorKind, ErrorRecord, ResultSet
 from harness.errors import DriverMissing, EngineError, LoginRefused, ServerError
-from harness.history import ErrorKind, ErrorRecord, ResultSet
 
 LEASE = "psh:lease"
 

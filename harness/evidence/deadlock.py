@@ -9,18 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from harness.answers import DeadlockReport, ErrorKind, TransactionEnd
 from harness.evidence.model import Deadlock, Detector
-from harness.history import (
-    ENDINGS,
-    DeadlockReport,
-    ErrorKind,
-    Event,
-    EventKind,
-    History,
-    TransactionEnd,
-    Wait,
-    WaitPicture,
-)
+from harness.history import ENDINGS, Event, EventKind, History, Wait, WaitPicture
 
 
 def find(history: History) -> list[Deadlock]:

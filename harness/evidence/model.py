@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from harness.history import DeadlockReport, History, Record, Wait
+from harness.answers import DeadlockReport
+from harness.history import History, Record, Wait
 from harness.vocabulary import ADYA, ALIASES, Phenomenon
 
 __all__ = [

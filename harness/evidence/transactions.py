@@ -13,7 +13,8 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.history import ENDINGS, ErrorKind, Event, EventKind, History, Operation, TransactionEnd
+from harness.answers import ErrorKind, TransactionEnd
+from harness.history import ENDINGS, Event, EventKind, History, Operation
 
 
 @dataclass(slots=True, eq=False)

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.history import ENDINGS, ErrorRecord, Event, EventKind, History, Phase, ResultSet, RunEnd
+from harness.answers import ErrorRecord, ResultSet
+from harness.history import ENDINGS, Event, EventKind, History, Phase, RunEnd
 
 _STUCK = "failed to complete permutation due to mutually-blocking steps\n"
 

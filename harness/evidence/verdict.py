@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, unified_diff
 from typing import Any
 
+from harness.answers import ErrorRecord
 from harness.errors import ScenarioError, StoreError
 from harness.evidence import anomalies, deadlock
 from harness.evidence.model import Deadlock, Detector, Evidence, Status, Verdict, phenomena
 from harness.evidence.transcript import transcript
 from harness.evidence.values import meets
-from harness.history import ENDINGS, ErrorRecord, Event, EventKind, History, RunEnd
+from harness.history import ENDINGS, Event, EventKind, History, RunEnd
 from harness.scenario.model import Expectation, matches
 from harness.vocabulary import Phenomenon
 

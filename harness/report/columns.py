@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from rich.cells import cell_len, set_cell_size
 
+from harness.answers import TransactionEnd
 from harness.evidence.model import Evidence
-from harness.history import History, TransactionEnd
+from harness.history import History
 from harness.report import words
 from harness.report.reading import (
     SYMBOL,

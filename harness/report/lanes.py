@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from harness.history import History, TransactionEnd
+from harness.answers import TransactionEnd
+from harness.history import History
 from harness.report import words
 from harness.report.columns import fold
 from harness.report.reading import SYMBOL, Look, Part, Row, look

@@ -11,9 +11,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.answers import DeadlockReport
 from harness.evidence.model import Evidence
 from harness.evidence.store import in_full
-from harness.history import ENDINGS, DeadlockReport, Event, EventKind
+from harness.history import ENDINGS, Event, EventKind
 from harness.report import words
 from harness.report.reading import SYMBOL, found, look, paired, sessions, step_runs, telling_picture, victims
 from harness.report.specifications import Listed, Specification, separated, specifications

@@ -10,16 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from harness.answers import ErrorKind, TransactionEnd
 from harness.evidence.model import Evidence
-from harness.history import (
-    ENDINGS,
-    ErrorKind,
-    Event,
-    EventKind,
-    History,
-    TransactionEnd,
-    WaitPicture,
-)
+from harness.history import ENDINGS, Event, EventKind, History, WaitPicture
 
 
 class Look(StrEnum):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.answers import TransactionEnd
 from harness.evidence.model import Evidence
-from harness.history import TransactionEnd
 from harness.report import words
 from harness.report.columns import fold
 from harness.report.lanes import FILL, LEFT, Cards, Dots, Lanes

@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from queue import Empty
 
+from harness.answers import ErrorKind, ErrorRecord
 from harness.engines.base import Outcome
 from harness.errors import EngineError, ScenarioError
-from harness.history import ErrorKind, ErrorRecord, EventKind, Phase, RunEnd, Wait
+from harness.history import EventKind, Phase, RunEnd, Wait
 from harness.runner.arrivals import Arrivals, Completion
 from harness.runner.driver import Prepared
 from harness.runner.recorder import Recorder, Run, ending

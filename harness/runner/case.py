@@ -6,22 +6,14 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Self
 
+from harness.answers import DeadlockReport, ErrorKind, ErrorRecord
 from harness.engines.base import Outcome, pollable
 from harness.engines.base import Session as Connection
 from harness.errors import EngineError, ScenarioError, SetupFailed
-from harness.history import (
-    DeadlockReport,
-    ErrorKind,
-    ErrorRecord,
-    Event,
-    EventKind,
-    History,
-    Phase,
-    RunEnd,
-    ScheduledStep,
-)
+from harness.history import Event, EventKind, History, Phase, RunEnd, ScheduledStep
 from harness.runner.arrivals import Arrivals
 from harness.runner.board import NO_COMMAND
 from harness.runner.coordinator import Coordinator
@@ -218,7 +210,7 @@ class Play:
             outcome = surprised(error)
         if outcome.error is not None and outcome.error.kind is ErrorKind.cancelled:
             message = f"it had not ended after {seconds:g} s ('case_deadline:'): {outcome.error.message}"
-            outcome.error = outcome.error.model_copy(update={"message": message})
+            outcome.error = replace(outcome.error, message=message)
         return outcome
 
     def _known_items(self) -> Iterator[tuple[str, Item]]:

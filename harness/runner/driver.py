@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.answers import ResultSet
 from harness.engines.base import Engine, Outcome, SessionOptions, Statement, Verb, plain
 from harness.engines.base import Session as Connection
-from harness.history import Operation, ResultSet
+from harness.history import Operation
 from harness.scenario import expressions
 from harness.scenario.model import VERBS, Session, Step
 from harness.scenario.written import Body

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from harness.history import ErrorKind, ErrorRecord, Phase
+from harness.answers import ErrorKind, ErrorRecord
+from harness.history import Phase
 from harness.runner.board import FIRST_LOOK, LONGEST_PAUSE, Board, Running
 from harness.scenario.model import Entry, Step
 

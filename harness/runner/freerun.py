@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from harness.answers import ErrorKind
 from harness.engines.base import Outcome, Statement, Verb
 from harness.errors import ScenarioError
-from harness.history import ErrorKind, RunEnd
+from harness.history import RunEnd
 from harness.runner.driver import Driver, Prepared
 from harness.runner.recorder import Recorder, Run, ending
 from harness.runner.worker import surprised

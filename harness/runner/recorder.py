@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from harness.answers import ErrorKind
 from harness.engines.base import Notice, Outcome, plain
-from harness.history import ErrorKind, Event, EventKind, Operation, Phase, Wait, WaitPicture
+from harness.history import Event, EventKind, Operation, Phase, Wait, WaitPicture
 from harness.runner.driver import Prepared
 from harness.runner.secrecy import Secrecy
 from harness.scenario.model import Step

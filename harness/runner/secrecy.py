@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from harness.history import ErrorKind, History, Operation, ResultSet
+from harness.answers import ErrorKind, ResultSet
+from harness.history import History, Operation
 
 HIDDEN = "‹hidden›"
 SHORTEST = 3
@@ -58,7 +60,7 @@ class Secrecy:
             for row in result.rows:
                 self.learn([value for index, value in enumerate(row) if index in hidden])
                 rows.append([HIDDEN if index in hidden else self._nested(value) for index, value in enumerate(row)])
-            made.append(result.model_copy(update={"rows": rows}))
+            made.append(replace(result, rows=rows))
         return made
 
     def _nested(self, value: Any) -> Any:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
+from harness.answers import DeadlockReport
 from harness.engines.base import Observer
 from harness.errors import EngineError
-from harness.history import DeadlockReport, Wait
+from harness.history import Wait
 from harness.runner.driver import Driver, Endpoint
 from harness.scenario.model import Step
 
@@ -121,7 +123,7 @@ class Watch:
     def deadlock_reports(self, aliases: Iterable[str]) -> list[DeadlockReport]:
         """The engines' own reports of deadlocks on these databases."""
         return [
-            report.model_copy(update={"database": alias})
+            replace(report, database=alias)
             for alias in dict.fromkeys(aliases)
             if alias in self._observers
             for report in self._observers[alias].deadlock_reports(self._pids[self._endpoints[alias].server])

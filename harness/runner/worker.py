@@ -11,9 +11,9 @@ from collections.abc import Collection
 from queue import SimpleQueue
 from typing import Protocol
 
+from harness.answers import ErrorKind, ErrorRecord
 from harness.engines.base import Notice, Notification, Outcome, Pollable, pollable
 from harness.engines.waiting import readable
-from harness.history import ErrorKind, ErrorRecord
 from harness.runner.arrivals import Arrivals, Completion
 from harness.runner.driver import Driver, Prepared
 from harness.scenario.model import Step

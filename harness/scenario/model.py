@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from harness.answers import ErrorKind
 from harness.errors import Location
-from harness.history import ErrorKind
 from harness.scenario.written_expect import ANY
 from harness.scenario.written_steps import Body
 from harness.vocabulary import LEVELS, Phenomenon

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from harness.history import ErrorKind
+from harness.answers import ErrorKind
 from harness.scenario.forms import LIST_OR_ONE, EngineName, Names, Written, many, one_of
 from harness.scenario.problems import unknown
 from harness.vocabulary import PHENOMENON_NAMES, phenomenon

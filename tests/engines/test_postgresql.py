@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.answers import ErrorKind, TransactionEnd
 from harness.engines.base import Session, SessionOptions, Statement, Verb
 from harness.engines.postgresql import PostgreSQL
 from harness.engines.postgresql_server import deadlock_entries
 from harness.errors import LoginRefused, ServerError
-from harness.history import ErrorKind, TransactionEnd
 from harness.runner.databases import Made
 from harness.suite import Suite
 

@@ -15,11 +15,11 @@ import pytest
 from polling import eventually
 from serving import free_port, stop_server
 
+from harness.answers import ErrorKind, TransactionEnd
 from harness.engines.base import Outcome, SessionOptions, Statement, Verb
 from harness.engines.redis import LEVEL, Redis, RedisAdmin, RedisObserver, RedisSession
 from harness.engines.redis_wire import LEASE
 from harness.errors import EngineError, HarnessError, LoginRefused, ServerError
-from harness.history import ErrorKind, TransactionEnd
 
 ENGINE = Redis()
 SECRET = "s3cret-w0rd"

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 import sqlglot
 
+from harness.answers import ErrorKind, TransactionEnd
 from harness.engines import engine
 from harness.engines.base import SessionOptions, Statement, Verb
 from harness.engines.sqlserver import SQLServer, admin, babelfish, deadlocks, driver, faults, observer, probe, session
 from harness.engines.sqlserver.text import bare, quote, read
 from harness.errors import DriverMissing, EngineError, LoginRefused, ServerError
-from harness.history import ErrorKind, TransactionEnd
 
 URL = "mssql://sa:s3cret@db.example:1444/psh_k3x9_1?Encrypt=yes&trustservercertificate=yes"
 DRIVER_PREFIX = "[Microsoft][ODBC Driver 18 for SQL Server]"

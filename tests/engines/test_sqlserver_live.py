@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from polling import eventually
 
+from harness.answers import ErrorKind, TransactionEnd
 from harness.engines.base import Outcome, Session, SessionOptions, Statement, Verb
 from harness.engines.sqlserver import SQLServer
 from harness.errors import EngineError, LoginRefused, ServerError
-from harness.history import ErrorKind, TransactionEnd
 
 URL = os.environ.get("PROMPTSALES_TEST_TDS_URL", "")
 if not URL:

@@ -11,22 +11,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness.answers import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.evidence.anomalies import find
 from harness.evidence.model import Anomaly
-from harness.history import (
-    DatabaseRecord,
-    ErrorKind,
-    ErrorRecord,
-    Event,
-    EventKind,
-    History,
-    Operation,
-    ResultSet,
-    SessionRecord,
-    TransactionEnd,
-    Wait,
-    WaitPicture,
-)
+from harness.history import DatabaseRecord, Event, EventKind, History, Operation, SessionRecord, Wait, WaitPicture
 
 SALES = DatabaseRecord(
     alias="db",

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from harness.answers import TransactionEnd
 from harness.evidence.anomalies import find, reads
 from harness.evidence.model import Anomaly
-from harness.history import EventKind, History, TransactionEnd
+from harness.history import EventKind, History
 
 from .histories import CONFLICT, LOST, Builder, build, database, kinds, read, run, write
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from harness.answers import DeadlockReport, ErrorKind
 from harness.evidence.deadlock import find
 from harness.evidence.model import Detector
-from harness.history import DeadlockReport, ErrorKind, EventKind, SessionRecord
+from harness.history import EventKind, SessionRecord
 
 from .histories import SERIALIZATION, Builder, error
 

@@ -10,10 +10,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import harness
+from harness.answers import DeadlockReport
 from harness.evidence.model import Evidence
 from harness.evidence.store import Store, schema
 from harness.evidence.verdict import judge
-from harness.history import DeadlockReport, EventKind, History, RunEnd, ScheduledStep, SessionRecord
+from harness.history import EventKind, History, RunEnd, ScheduledStep, SessionRecord
 from harness.scenario.model import Expectation
 from harness.vocabulary import Phenomenon
 

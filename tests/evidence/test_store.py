@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from harness.answers import DeadlockReport
 from harness.errors import StoreError
 from harness.evidence.model import Evidence
 from harness.evidence.store import LONGEST_NAME, Store, find_run, folder_name, read_evidence, read_run
 from harness.evidence.verdict import judge
-from harness.history import DeadlockReport
 from harness.scenario.model import Expectation
 from harness.vocabulary import Phenomenon
 

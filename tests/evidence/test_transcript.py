@@ -11,22 +11,13 @@ from typing import Any
 
 import pytest
 
+from harness.answers import ErrorKind, ErrorRecord, ResultSet
 from harness.engines.base import Session, SessionOptions, Statement
 from harness.engines.postgresql import PostgreSQL
 from harness.evidence.model import Status
 from harness.evidence.transcript import head, print_result, transcript
 from harness.evidence.verdict import judge
-from harness.history import (
-    ErrorKind,
-    ErrorRecord,
-    Event,
-    EventKind,
-    History,
-    Phase,
-    ResultSet,
-    RunEnd,
-    ScheduledStep,
-)
+from harness.history import Event, EventKind, History, Phase, RunEnd, ScheduledStep
 from harness.runner.databases import Made
 from harness.scenario.model import Expectation
 from harness.suite import Suite

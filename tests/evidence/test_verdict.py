@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from harness.answers import ErrorKind
 from harness.errors import StoreError
 from harness.evidence.model import Evidence, Status
 from harness.evidence.verdict import expectation_from_record, judge, judge_again
-from harness.history import ErrorKind, EventKind, History, RunEnd, ScheduledStep, SessionRecord
+from harness.history import EventKind, History, RunEnd, ScheduledStep, SessionRecord
 from harness.scenario.model import Expectation
 from harness.vocabulary import Phenomenon
 

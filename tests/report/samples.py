@@ -9,21 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from harness.answers import DeadlockReport, ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.evidence.model import Anomaly, Deadlock, Detector, Evidence, Phenomenon, Status, Verdict
 from harness.history import (
     DatabaseRecord,
-    DeadlockReport,
-    ErrorKind,
-    ErrorRecord,
     Event,
     EventKind,
     History,
     Operation,
     Phase,
-    ResultSet,
     RunEnd,
     SessionRecord,
-    TransactionEnd,
     Wait,
     WaitPicture,
 )

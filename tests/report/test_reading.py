@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.answers import ErrorKind
 from harness.evidence.model import Deadlock, Detector, Evidence, Status, Verdict
-from harness.history import ErrorKind, EventKind, History
+from harness.history import EventKind, History
 from harness.report.reading import Part, found, markers, rows, step_runs, telling_picture, transactions, victims
 from harness.report.text import case_text, timeline_text
 from harness.report.timeline import timeline_svg

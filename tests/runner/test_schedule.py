@@ -9,9 +9,10 @@ import pytest
 from leftovers import Server, sessions
 from polling import eventually
 
+from harness.answers import ErrorKind
 from harness.errors import ScenarioError
 from harness.evidence.model import Status
-from harness.history import ErrorKind, EventKind, RunEnd
+from harness.history import EventKind, RunEnd
 from harness.suite import Suite
 
 from .conftest import TABLE, Play, end_of, endings, of

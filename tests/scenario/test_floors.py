@@ -11,8 +11,12 @@ import pytest
 import harness
 
 ROOT = Path(harness.__file__).parent
-GROUND = {"harness.errors", "harness.history", "harness.vocabulary"}
-FLOORS = {"scenario": {"harness.scenario"}, "evidence": {"harness.scenario", "harness.evidence"}}
+GROUND = {"harness.answers", "harness.errors", "harness.history", "harness.vocabulary"}
+FLOORS = {
+    "engines": {"harness.engines"},
+    "scenario": {"harness.scenario"},
+    "evidence": {"harness.scenario", "harness.evidence"},
+}
 
 
 def imported(file: Path) -> Iterator[str]:

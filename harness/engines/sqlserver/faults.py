@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from harness.history import ErrorKind, ErrorRecord
+from harness.answers import ErrorKind, ErrorRecord
 
 _KINDS = {
     1205: ErrorKind.deadlock,

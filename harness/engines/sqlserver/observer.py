@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.answers import DeadlockReport
 from harness.engines.base import ServerWait
 from harness.engines.sqlserver import babelfish
 from harness.engines.sqlserver.deadlocks import DeadlockReports
@@ -18,7 +19,6 @@ from harness.engines.sqlserver.driver import Refused, ask, connect, odbc
 from harness.engines.sqlserver.probe import probe
 from harness.engines.sqlserver.text import quote
 from harness.errors import EngineError, HarnessError
-from harness.history import DeadlockReport
 
 if TYPE_CHECKING:
     import pyodbc

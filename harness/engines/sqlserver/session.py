@@ -15,13 +15,13 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
+from harness.answers import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.engines.base import Notice, Outcome, SessionOptions, Statement, Verb, plain
 from harness.engines.sqlserver import babelfish
 from harness.engines.sqlserver.driver import Refused, ask, connect, odbc
 from harness.engines.sqlserver.faults import TRANSACTION_GONE, clean, error_record
 from harness.engines.sqlserver.text import Reading, read
 from harness.errors import EngineError, HarnessError
-from harness.history import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 
 if TYPE_CHECKING:
     import pyodbc
