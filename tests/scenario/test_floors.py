@@ -11,7 +11,7 @@ import pytest
 import harness
 
 ROOT = Path(harness.__file__).parent
-GROUND = {"harness.answers", "harness.errors", "harness.history", "harness.vocabulary"}
+GROUND = {"harness", "harness.answers", "harness.errors", "harness.history", "harness.vocabulary"}
 FLOORS = {
     "engines": {"harness.engines"},
     "scenario": {"harness.scenario"},
