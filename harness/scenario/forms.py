@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from unicodedata import category
@@ -64,6 +65,12 @@ def _name(value: str) -> str:
     return value
 
 
+def _role(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+        raise ValueError(f"{value!r} is no name for a host: letters, digits, '-', '_' and '.'")
+    return value
+
+
 def session_name(value: str) -> str:
     """The name; ValueError if a session cannot be called so: its connection carries the name on the server."""
     if not value.strip() or any(category(character) == "Cc" for character in value):
@@ -82,6 +89,7 @@ LIST_OR_ONE = BeforeValidator(many, json_schema_input_type=str | list[str])
 
 Names = Annotated[list[str], LIST_OR_ONE, AfterValidator(different)]
 Name = Annotated[str, AfterValidator(_name)]
+Role = Annotated[str, AfterValidator(_role)]
 SessionName = Annotated[str, AfterValidator(session_name)]
 Scalar = Annotated[bool | int | float | str, PlainValidator(_scalar, json_schema_input_type=bool | int | float | str)]
 Logical = Annotated[str, AfterValidator(one_of("database", LOGICAL)), Field(json_schema_extra={"enum": list(LOGICAL)})]

@@ -13,7 +13,7 @@ from harness.scenario.expectations import expectations
 from harness.scenario.model import FreeRunning, Scenario
 from harness.scenario.problems import error_of, unknown
 from harness.scenario.reading import Reading, levels_known
-from harness.scenario.sessions import cast
+from harness.scenario.sessions import Cast, cast
 from harness.scenario.source import Source, read
 from harness.scenario.statements import items, statements
 from harness.scenario.written import ScenarioWritten
@@ -71,6 +71,7 @@ def _scenario(reading: Reading) -> Scenario:
         as_text=written.values == "text",
         cancel_late=written.late_steps == "cancel",
         data=written.data or "",
+        hosts=_hosts(reading, made),
         database_name=written.database_name,
     )
 
@@ -125,6 +126,15 @@ def _settings(written: ScenarioWritten) -> dict[str, dict[str, str]]:
         engine: {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
         for engine, values in written.settings.items()
     }
+
+
+def _hosts(reading: Reading, made: Cast) -> tuple[str, ...]:
+    for number, role in enumerate(reading.written.hosts):
+        if role in reading.aliases:
+            raise reading.error(f"{role!r} is a database's alias: give the host another name", "hosts", number)
+        if not any(session.host == role for session in made.sessions):
+            raise reading.error(f"no session runs on {role!r}: say 'on: {role}' at one", "hosts", number)
+    return tuple(reading.written.hosts)
 
 
 def _complete(reading: Reading, scenario: Scenario) -> Scenario:

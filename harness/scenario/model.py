@@ -54,6 +54,7 @@ class Session:
     teardown: tuple[Step, ...] = ()  # run after the schedule, whatever became of it
     databases: tuple[str, ...] = ()
     deadlock_priority: str = "normal"
+    host: str = ""  # the role of the machine that it runs on; "": any
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,7 @@ class Scenario:
     data: str = (
         ""  # what its databases have in them: "empty" (the objects of schemas/), "sample" (and rows); "": nothing
     )
+    hosts: tuple[str, ...] = ()  # the roles of the machines that its sessions name
     database_name: str = ""  # the database must be called so, because statements name it
 
     def step(self, name: str) -> Step:

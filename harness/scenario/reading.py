@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,24 @@ class Reading:
         if name not in self.aliases:
             raise self.unknown("database alias", name, self.aliases, "on", *path)
         return name
+
+    def place(self, names: Sequence[str], *path: str | int) -> tuple[str, tuple[str, ...]]:
+        """The alias, or the default, and the hosts that a session's ``on:`` names."""
+        hosts = self.written.hosts
+        for number, name in enumerate(names):
+            if name not in (*self.aliases, *hosts):
+                known = (*self.aliases, *hosts)
+                raise self.unknown(
+                    "database alias or host" if hosts else "database alias", name, known, "on", *path, number
+                )
+        aliases = [name for name in names if name in self.aliases]
+        if len(aliases) > 1:
+            raise self.error(
+                f"a session speaks to one database by itself, not to {' and '.join(aliases)}: "
+                "say 'on:' at the steps that speak to another one",
+                *path,
+            )
+        return (aliases or self.aliases)[0], tuple(name for name in names if name in hosts)
 
     def fill(self, value: Any, *path: str | int, names: Mapping[str, Any] | None = None) -> Any:
         """``value`` with the file's parameters, and ``names``, in its ``${…}``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,10 @@ class _Copy:
     session: str
     suffix: str = ""
     names: Mapping[str, int] = field(default_factory=dict)
+
+    def host(self, hosts: Sequence[str]) -> str:
+        """Its own among those that the session is dealt to; empty if it names none."""
+        return hosts[(self.names.get("i", 1) - 1) % len(hosts)] if hosts else ""
 
 
 def cast(reading: Reading) -> Cast:
@@ -82,7 +86,9 @@ def _copies(reading: Reading, name: str, written: SessionWritten, path: Keys) ->
 
 
 def _session(reading: Reading, written: SessionWritten, copy: _Copy, path: Keys) -> Session:
-    default = reading.alias(written.on, *path, "on")
+    default, hosts = reading.place(written.on, *path, "on")
+    if len(hosts) > 1 and written.copies is None:
+        raise reading.error(f"a session runs on one host, not on {' and '.join(hosts)}", *path, "on")
     known = {*reading.parameters, *copy.names}
     named = [
         (step, _outer_name(step, "setup", number), (*path, "setup", number - 1))
@@ -105,6 +111,7 @@ def _session(reading: Reading, written: SessionWritten, copy: _Copy, path: Keys)
         teardown=tuple(made[end:]),
         databases=tuple(dict.fromkeys([default, *(step.database for step in made)])),
         deadlock_priority=_priority(reading, written, copy, path),
+        host=copy.host(hosts),
     )
 
 

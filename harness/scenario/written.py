@@ -26,6 +26,7 @@ from harness.scenario.forms import (
     Logical,
     Name,
     Names,
+    Role,
     Scalar,
     SessionName,
     Written,
@@ -71,7 +72,11 @@ class SessionWritten(Written):
     steps: dict[str, Step] = Field(min_length=1)
     setup: _Steps = Field(default=[], description="run before the schedule begins, in order: usually 'begin'")
     teardown: _Steps = Field(default=[], description="run after the schedule, in order, whatever became of it")
-    on: str | None = Field(default=None, description="the alias of the database it speaks to, if there are several")
+    on: Names = Field(
+        default=[],
+        description="the alias of the database it speaks to, if there are several; the host that it runs on, one of "
+        "'hosts:' (copies: several, dealt to them in turn)",
+    )
     deadlock_priority: str = Field(
         default="normal",
         description="low, normal or high, or ${…}; low: the server's likely victim. "
@@ -273,6 +278,12 @@ class ScenarioWritten(Written):
         AfterValidator(different),
     ] = Field(default=[], description="where it runs: on each of these, one after the other")
     databases: dict[Name, Logical] = Field(default={}, description="where it runs: on all of these at once, by alias")
+    hosts: Annotated[
+        list[Role], BeforeValidator(many, json_schema_input_type=Role | list[Role]), AfterValidator(different)
+    ] = Field(
+        default=[],
+        description="machines that its sessions run on, by role; which ones those are, --tx says: without it all run here",
+    )
     levels: dict[EngineName, Names] = Field(default={}, description="engine: the isolation levels to run at")
     parameters: dict[Name, Scalar] = Field(default={}, description="values that --set can change")
     settings: dict[EngineName, dict[_Setting, Scalar]] = Field(

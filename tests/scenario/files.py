@@ -59,3 +59,25 @@ def loaded(folder: Path, text: str, **parameters: str) -> Scenario:
     file = folder / "case.yaml"
     file.write_text(text, encoding="utf-8")
     return load(file, parameters)
+
+
+HOSTS = """\
+title: On two machines
+databases: {ads: promptads, crm: promptcrm}
+hosts: [pc1, pc-2]
+sessions:
+  A:
+    on: pc1
+    steps: {a: SELECT 1}
+  B:
+    on: [crm, pc-2]
+    steps: {b: SELECT 1, c: {run: SELECT 1, on: ads}}
+  C:
+    steps: {d: SELECT 1}
+  D:
+    copies: 3
+    on: [pc1, pc-2]
+    steps: {e: SELECT 1}
+schedule: [a, b, c, d, e]
+expect: {postgresql: {finds: nothing}}
+"""

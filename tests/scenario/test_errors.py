@@ -11,7 +11,7 @@ import pytest
 from harness.errors import ScenarioError
 from harness.scenario.load import load
 
-from .files import GOOD, changed, loaded
+from .files import GOOD, HOSTS, changed, loaded
 
 SCHEDULE = GOOD[GOOD.index("schedule:") : GOOD.index("expect:")]
 SETUP = GOOD[GOOD.index("setup:") : GOOD.index("items:")]
@@ -273,7 +273,7 @@ def test_schedules(tmp_path: Path, written: str, said: str) -> None:
         "database of two": (
             "database: promptsales",
             "database: [cache, cach]",
-            "3:19: unknown database 'cach', did you",
+            "3:20: unknown database 'cach', did you",
         ),
         "database twice": (
             "database: promptsales",
@@ -525,3 +525,32 @@ def test_on_is_a_word(tmp_path: Path) -> None:
     assert scenario.step("look").database == "ads"
     assert scenario.step("again").database == "sales"
     assert [session.databases for session in scenario.sessions] == [("sales",), ("sales", "ads")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        pytest.param(
+            "on: pc1\n",
+            "on: pc3\n",
+            "6:5: unknown database alias or host 'pc3' in on, did you mean 'pc1'? (known: ads, crm, pc1, pc-2)",
+            id="unknown host",
+        ),
+        pytest.param("[pc1, pc-2]\nsess", "[pc1, pc-2, ads]\nsess", "3:20: 'ads' is a database's alias", id="an alias"),
+        pytest.param(
+            "[pc1, pc-2]\nsess", "[pc1, pc-2, pc3]\nsess", "3:20: no session runs on 'pc3'", id="nobody there"
+        ),
+        pytest.param("[pc1, pc-2]\nsess", "[pc1, pc-2, pc1]\nsess", "3:1: 'pc1' stands in this list twice", id="twice"),
+        pytest.param("[pc1, pc-2]\nsess", "[pc1, 'a b']\nsess", "'a b' is no name for a host", id="no name"),
+        pytest.param(
+            "on: pc1\n", "on: [pc1, pc-2]\n", "6:5: a session runs on one host, not on pc1 and pc-2", id="two"
+        ),
+        pytest.param(
+            "[crm, pc-2]", "[crm, ads, pc-2]", "a session speaks to one database by itself", id="two databases"
+        ),
+        pytest.param("on: ads}", "on: pc1}", "unknown database alias 'pc1' in on (known: ads, crm)", id="a step's"),
+    ],
+)
+def test_hosts(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert HOSTS.count(old) == 1
+    assert said in refused(tmp_path, HOSTS.replace(old, new))

@@ -7,7 +7,7 @@ import pytest
 from harness.scenario.model import Entry, Expectation
 from harness.vocabulary import ALIASES, CODES, Phenomenon, phenomenon
 
-from .files import GOOD, changed, loaded
+from .files import GOOD, HOSTS, changed, loaded
 
 COPIES = """\
 title: A ring
@@ -173,3 +173,16 @@ def test_no_block_expected_is_not_nothing_said() -> None:
     assert Expectation().as_record() == {"finds": []}
     with pytest.raises(ValueError, match="says nothing of findz"):
         Expectation.from_record({"findz": []})
+
+
+def test_sessions_name_their_database_and_their_host(tmp_path: Path) -> None:
+    scenario = loaded(tmp_path, HOSTS)
+    assert scenario.hosts == ("pc1", "pc-2")
+    assert [(one.name, one.host, one.databases) for one in scenario.sessions] == [
+        ("A", "pc1", ("ads",)),
+        ("B", "pc-2", ("crm", "ads")),
+        ("C", "", ("ads",)),
+        ("D1", "pc1", ("ads",)),
+        ("D2", "pc-2", ("ads",)),
+        ("D3", "pc1", ("ads",)),
+    ]
