@@ -93,6 +93,8 @@ class Event(Record):
     waits_for: list[str] = Field(default_factory=list)  # blocked: the sessions that hold it up
     phase: Phase = Phase.schedule
     after_results: int = 0  # a notice: how many results of its step had come before it
+    host_began: float | None = None  # an ending on another machine: seconds since 1970 on that machine's own clock,
+    host_ended: float | None = None  # which may be wrong by what HostRecord tells
 
 
 class Wait(Record):
@@ -144,8 +146,32 @@ class DatabaseRecord(Record):
     capabilities: dict[str, str] = Field(default_factory=dict)
 
 
+class HostRecord(Record):
+    """Another machine that sessions of the case ran on, through an agent there.
+
+    ``clock_offset`` is how many seconds its clock was ahead of the controller's, give or take ``clock_error``: the
+    offset of the quickest of many exchanges, whose round trip took ``round_trip`` seconds (Cristian, *Probabilistic Clock
+    Synchronization*, 1989).
+    """
+
+    name: str  # what the run calls it: the role that it has, or its own name
+    hostname: str  # what it calls itself
+    address: str = ""  # where the controller reached it
+    system: str = ""
+    python: str = ""
+    driver: str = ""
+    pid: str = ""  # of the agent
+    clock_offset: float = 0.0
+    clock_error: float = 0.0
+    round_trip: float = 0.0
+    lost: str = ""  # why it could not be spoken to any more, if that came to pass in this case
+
+
 class SessionRecord(Record):
-    """A session of the scenario: one connection per database that it speaks to (keys are aliases)."""
+    """A session of the scenario: one connection per database that it speaks to (keys are aliases).
+
+    ``host`` is the machine that it ran on: a :class:`HostRecord`'s name, else the controller's own host name.
+    """
 
     name: str
     host: str
@@ -189,6 +215,8 @@ class History(Record):
     entries: list[ScheduledStep] = Field(default_factory=list)
     databases: list[DatabaseRecord]
     sessions: list[SessionRecord]
+    hosts: list[HostRecord] = Field(default_factory=list)  # none: all ran where the controller did
+    controller: str = ""  # the host name of the machine that the run was steered from
     initial: dict[str, Any] = Field(default_factory=dict)
     final: dict[str, Any] = Field(default_factory=dict)
     predicates: list[str] = Field(default_factory=list)
