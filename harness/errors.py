@@ -9,6 +9,7 @@
     │   └── LoginRefused        it is there and says no
     ├── EngineError        a database answered in a way that ends the case
     │   └── DriverMissing       a driver or a system library it needs is not installed
+    ├── HostError          a machine of --tx cannot be used, or was lost
     ├── SetupFailed        a scenario's set-up failed: the case never began
     ├── DataError          PromptSales's databases cannot be made or filled, or do not agree
     └── StoreError         results/ cannot be written or read
@@ -73,6 +74,12 @@ class EngineError(HarnessError):
 
 class DriverMissing(EngineError):
     """A driver, or a system library that it needs, is not installed."""
+
+
+class HostError(HarnessError):
+    """A machine that sessions were to run on cannot be used, or was lost."""
+
+    exit_code = 3
 
 
 class SetupFailed(HarnessError):
