@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
-from harness.answers import DeadlockReport, ErrorRecord, ResultSet, TransactionEnd
+from harness.answers import DeadlockReport, ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 
 
 def plain(value: Any) -> Any:
@@ -83,7 +83,7 @@ class Outcome:
     they are first looked at: on the way from one step to the next nobody does.
     """
 
-    __slots__ = ("_later", "_results", "empty", "ended", "error", "in_transaction", "may_release", "notices")
+    __slots__ = ("_later", "_results", "clock", "empty", "ended", "error", "in_transaction", "may_release", "notices")
 
     def __init__(
         self,
@@ -102,6 +102,7 @@ class Outcome:
         self.ended = ended
         self.may_release = may_release
         self.empty = False
+        self.clock: tuple[float, float] | None = None
         self.notices: list[Notice] = []
 
     @property
@@ -114,6 +115,16 @@ class Outcome:
     @results.setter
     def results(self, value: list[ResultSet]) -> None:
         self._results, self._later = value, None
+
+
+def surprise(error: Exception) -> str:
+    """What a driver raised and no engine foresaw, on one line."""
+    return f"the driver raised {type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def surprised(error: Exception) -> Outcome:
+    """The same as the end of a step."""
+    return Outcome(error=ErrorRecord(kind=ErrorKind.other, code="harness", message=surprise(error)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from harness.answers import DeadlockReport, ErrorKind, ErrorRecord
-from harness.engines.base import Outcome, pollable
+from harness.engines.base import Outcome, pollable, surprised
 from harness.engines.base import Session as Connection
 from harness.errors import EngineError, ScenarioError, SetupFailed
 from harness.history import Event, EventKind, History, Phase, RunEnd, ScheduledStep
@@ -24,7 +24,7 @@ from harness.runner.meanwhile import Meanwhile
 from harness.runner.recorder import Recorder
 from harness.runner.secrecy import Secrecy
 from harness.runner.stage import Stage
-from harness.runner.worker import Worker, stop_all, surprised, worker_for
+from harness.runner.worker import Worker, stop_all, worker_for
 from harness.scenario.model import Case, Item, Statements
 
 SETUP_ATTEMPTS = 3

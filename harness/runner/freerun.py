@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.answers import ErrorKind
-from harness.engines.base import Outcome, Statement, Verb
+from harness.engines.base import Outcome, Statement, Verb, surprised
 from harness.errors import ScenarioError
 from harness.history import RunEnd
 from harness.runner.driver import Driver, Prepared
 from harness.runner.recorder import Recorder, Run, ending
-from harness.runner.worker import surprised
 from harness.scenario.model import Case, Session, Step
 
 CANCEL_GRACE = 5.0

@@ -11,8 +11,7 @@ from collections.abc import Collection
 from queue import SimpleQueue
 from typing import Protocol
 
-from harness.answers import ErrorKind, ErrorRecord
-from harness.engines.base import Notice, Notification, Outcome, Pollable, pollable
+from harness.engines.base import Notice, Notification, Outcome, Pollable, pollable, surprised
 from harness.engines.waiting import readable
 from harness.runner.arrivals import Arrivals, Completion
 from harness.runner.driver import Driver, Prepared
@@ -204,9 +203,3 @@ def stop_all(workers: Collection[Worker], *, disconnect: bool = True) -> None:
         worker.leave()
     for worker in workers:
         worker.stop(disconnect=disconnect)
-
-
-def surprised(error: Exception) -> Outcome:
-    """What a driver raised and no engine foresaw, as the end of a step."""
-    text = f"the driver raised {type(error).__name__}: {' '.join(str(error).split())}"
-    return Outcome(error=ErrorRecord(kind=ErrorKind.other, code="harness", message=text))

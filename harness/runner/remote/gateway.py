@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import execnet
 from execnet.gateway_bootstrap import HostNotFound
@@ -75,7 +76,8 @@ class Gateway:
     def status(self) -> int | None:
         """What our side of it ended with; None while it runs."""
         with contextlib.suppress(Exception):
-            code: int | None = self.inner._io.popen.poll()
+            process: Any = self.inner._io
+            code: int | None = process.popen.poll()
             return code
         return None
 

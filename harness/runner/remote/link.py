@@ -1,0 +1,258 @@
+"""One other machine: its agent, the sessions there, its clock, and whether it can still be spoken to."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import time
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from execnet.gateway_base import Channel
+
+from harness import errors
+from harness.engines.base import SessionOptions
+from harness.errors import EngineError, HarnessError, HostError
+from harness.history import HostRecord
+from harness.runner.remote.gateway import Gateway, open_gateway
+from harness.runner.remote.session import RemoteSession
+from harness.runner.remote.source import START, sources
+from harness.runner.remote.specs import HostSpec
+from harness.runner.remote.wire import PULSE, SILENCE, packed
+
+EXCHANGES = 30
+"""Looks at the other machine's clock; the quickest one counts."""
+
+OPEN_SECONDS = 20.0
+"""Seconds that a session may take to be opened there; drivers give up before."""
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
+
+_WATCHFUL = {
+    "postgresql": {
+        "tcp_user_timeout": "3000",
+        "tcp_keepalives_idle": "1",
+        "tcp_keepalives_interval": "1",
+        "tcp_keepalives_count": "2",
+    }
+}
+"""Settings of a server with which it sees by itself that a session's machine is gone; without, it keeps locks for minutes.
+
+https://www.postgresql.org/docs/current/runtime-config-connection.html
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Another machine's clock: seconds that it is ahead, give or take ``error``, as the quickest exchange has it."""
+
+    offset: float = 0.0
+    error: float = 0.0
+    round_trip: float = 0.0
+
+
+class Link:
+    """The way to a machine and its agent. Opened by :meth:`connect`; sessions may be opened from several threads."""
+
+    def __init__(self, host: HostSpec) -> None:
+        self.host = host
+        self.name = host.name
+        self.lost = ""  # why it cannot be spoken to any more
+        self.clock = Clock()
+        self._gateway: Gateway | None = None
+        self._channel: Channel | None = None
+        self._numbers = itertools.count(1)
+        self._sessions: dict[int, RemoteSession] = {}
+        self._opening: dict[int, SimpleQueue[tuple[Any, ...]]] = {}
+        self._pongs: SimpleQueue[tuple[int, float]] = SimpleQueue()
+        self._heard = 0.0
+        self._driver = ""
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+
+    # -- the way there
+
+    def connect(self) -> None:
+        """Reach the machine, start the agent, look at its clock. Raises HostError."""
+        self._gateway = open_gateway(self.host)
+        try:
+            channel = self._channel = self._gateway.inner.remote_exec(START)
+            channel.send(sources())
+            self._heard = time.monotonic()
+            channel.setcallback(self._hear, endmarker=("over",))
+            self.clock = self._look_at_clock()
+        except (OSError, Empty) as error:
+            self.close()
+            raise HostError(f"{self.name}: the agent did not start there: {error or 'it does not answer'}") from None
+        threading.Thread(target=self._pulse, name=f"pulse of {self.name}", daemon=True).start()
+
+    @property
+    def controller(self) -> str:
+        """This machine's address, as the other one sees it; empty for a process here."""
+        return self._gateway.where.controller if self._gateway else ""
+
+    @property
+    def address(self) -> str:
+        """The other machine's address; empty for a process here."""
+        return self._gateway.where.address if self._gateway else ""
+
+    def record(self) -> HostRecord:
+        """What the evidence says of it."""
+        assert self._gateway is not None
+        where = self._gateway.where
+        return HostRecord(
+            name=self.name,
+            hostname=where.hostname,
+            address=where.address,
+            system=where.system,
+            python=where.python,
+            driver=self._driver,
+            pid=where.pid,
+            clock_offset=round(self.clock.offset, 6),
+            clock_error=round(self.clock.error, 6),
+            round_trip=round(self.clock.round_trip, 6),
+            lost=self.lost,
+        )
+
+    def close(self) -> None:
+        """End the agent, and with it what is left there. Never raises."""
+        self._closing.set()
+        if self._gateway is not None:
+            if self.lost:
+                self._gateway.cut()
+            else:
+                self._gateway.close()
+
+    def _look_at_clock(self) -> Clock:
+        best = Clock(round_trip=float("inf"))
+        for number in range(EXCHANGES):
+            wall, began = time.time(), time.perf_counter()
+            self._say("ping", number)
+            told = self._pong(number)
+            trip = time.perf_counter() - began
+            if trip < best.round_trip:
+                best = Clock(told - (wall + trip / 2), trip / 2, trip)
+        return best
+
+    def _pong(self, number: int) -> float:
+        deadline = time.monotonic() + OPEN_SECONDS  # the first one waits for the agent's modules
+        while (left := deadline - time.monotonic()) > 0 and not self.lost:
+            with contextlib.suppress(Empty):
+                got, told = self._pongs.get(timeout=min(left, 0.2))
+                if got == number:
+                    return told
+        raise OSError(self.lost or "it does not answer")
+
+    def _pulse(self) -> None:
+        """Give signs of life and look for some."""
+        while not self._closing.wait(PULSE) and not self.lost:
+            if time.monotonic() - self._heard > SILENCE:
+                self._lose(f"{self.name} is cut off: nothing was heard from it for {SILENCE:g} s")
+                return
+            with contextlib.suppress(OSError):
+                self._say("ping", -1)
+
+    # -- sessions
+
+    def open(self, engine: str, url: str, options: SessionOptions) -> RemoteSession:
+        """Open a session from there. Raises what the engine raises there, HostError if the machine is lost."""
+        if engine in _WATCHFUL:
+            options = SessionOptions(
+                options.name,
+                options.level,
+                options.deadlock_priority,
+                _WATCHFUL[engine] | dict(options.settings),
+                options.as_text,
+            )
+        number = next(self._numbers)
+        answer = self._opening[number] = SimpleQueue()
+        try:
+            self._say("open", number, engine, self.url(url), packed(options))
+            kind, *rest = answer.get(timeout=OPEN_SECONDS)
+        except (OSError, Empty) as error:
+            raise HostError(
+                f"{self.name}: no session could be opened there: {self.lost or error or 'it does not answer'}"
+            ) from None
+        finally:
+            self._opening.pop(number, None)
+        if kind == "lost":
+            raise HostError(f"{self.name}: no session could be opened there: {rest[0]}")
+        if kind == "refused":
+            raise self._refusal(*rest)
+        with self._lock:
+            return self._sessions[number]
+
+    def url(self, url: str) -> str:
+        """A database's URL as it is reached from there: what is loopback here has this machine's address there."""
+        parts = urlsplit(url)
+        if not self.controller or (parts.hostname or "") not in _LOOPBACK:
+            return url
+        login, at, _ = parts.netloc.rpartition("@")
+        where = f"[{self.controller}]" if ":" in self.controller else self.controller
+        port = f":{parts.port}" if parts.port else ""
+        return urlunsplit(parts._replace(netloc=f"{login}{at}{where}{port}"))
+
+    def _refusal(self, kind: str, text: str) -> HarnessError:
+        cls = getattr(errors, kind, EngineError)
+        if not (isinstance(cls, type) and issubclass(cls, HarnessError)) or issubclass(cls, errors.ScenarioError):
+            cls = EngineError
+        return cls(f"from {self.name}: {text}")
+
+    # -- from the thread that reads
+
+    def _hear(self, item: Any) -> None:
+        self._heard = time.monotonic()
+        try:
+            kind, *rest = item
+            if kind == "pong":
+                self._pongs.put((int(rest[0]), float(rest[1])))
+            elif kind == "over":
+                self._over()
+            elif kind == "refused":
+                self._answer(int(rest[0]), kind, str(rest[1]), str(rest[2]))
+            elif kind == "opened":
+                self._opened(*rest)
+            elif session := self._sessions.get(rest[0]):
+                session.hear(kind, *rest[1:])
+                if kind == "closed":
+                    del self._sessions[session.number]
+        except (ValueError, TypeError, IndexError, KeyError) as error:
+            self._lose(f"{self.name} is not understood: {error}")
+
+    def _opened(self, number: int, pid: str, level: str, notes: list[str], driver: str) -> None:
+        with self._lock:
+            self._sessions[number] = RemoteSession(number, self._say, str(pid), str(level), [str(one) for one in notes])
+        self._driver = str(driver)
+        self._answer(number, "opened")
+
+    def _answer(self, number: int, *what: Any) -> None:
+        if waiting := self._opening.get(number):
+            waiting.put(what)
+
+    def _over(self) -> None:
+        if not self._closing.is_set():
+            status = self._gateway.status if self._gateway else None
+            said = f" (ssh: exit status {status})" if status else ""
+            self._lose(f"{self.name}: the agent there has ended, or was killed{said}")
+
+    def _lose(self, why: str) -> None:
+        """Nothing more can be said to it: all that waits for it is told so."""
+        with self._lock:
+            if self.lost:
+                return
+            self.lost = why
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            session.lose(why)
+        for waiting in list(self._opening.values()):
+            waiting.put(("lost", why))
+        if self._gateway is not None:
+            self._gateway.cut()
+
+    def _say(self, *order: Any) -> None:
+        if self.lost or self._channel is None:
+            raise OSError(self.lost or "it is not connected")
+        self._channel.send(order)
