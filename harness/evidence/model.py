@@ -58,15 +58,18 @@ class Deadlock(Record):
     story: list[str] = Field(default_factory=list, description="what happened after the victim was chosen: the cascade")
     reports: list[DeadlockReport] = Field(default_factory=list)
 
+    @property
+    def phenomenon(self) -> Phenomenon | None:
+        """What it counts as: a deadlock if its server said so, a hidden one if no server could, else nothing."""
+        if not self.seen_by_server:
+            return Phenomenon.hidden_deadlock
+        return Phenomenon.deadlock if self.ended_by is Detector.server else None
+
 
 def phenomena(anomalies: Sequence[Anomaly], deadlocks: Sequence[Deadlock]) -> list[Phenomenon]:
-    """What was found, by name. A cycle counts as a deadlock if its server said so, or if no server could."""
+    """What was found, by name: see :attr:`Deadlock.phenomenon` for what a cycle counts as."""
     names = [anomaly.phenomenon for anomaly in anomalies]
-    for one in deadlocks:
-        if not one.seen_by_server:
-            names.append(Phenomenon.hidden_deadlock)
-        elif one.ended_by is Detector.server:
-            names.append(Phenomenon.deadlock)
+    names += [one.phenomenon for one in deadlocks if one.phenomenon]
     return list(dict.fromkeys(names))
 
 

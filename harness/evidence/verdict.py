@@ -19,6 +19,9 @@ from harness.vocabulary import Phenomenon
 _DIFF = "\n--- expected\n"
 """How a diff begins, in a mismatch that has one."""
 
+_CLOCK = 1.0
+"""Seconds by which a machine's clock may be wrong before a reader is told."""
+
 
 def judge(history: History, expectation: Expectation) -> Verdict:
     """What ``history`` shows and whether it is what was expected. Pure: the same history gives the same verdict.
@@ -43,7 +46,7 @@ def judge(history: History, expectation: Expectation) -> Verdict:
         anomalies=found,
         deadlocks=deadlocks,
         reads=reads,
-        notes=list(_notes(history, expectation)),
+        notes=list(_notes(history, expectation, deadlocks)),
     )
 
 
@@ -243,7 +246,7 @@ def _expected(expectation: Expectation) -> Iterator[str]:
         yield f"{name} transactions: {value}"
 
 
-def _notes(history: History, expectation: Expectation) -> Iterator[str]:
+def _notes(history: History, expectation: Expectation, deadlocks: Sequence[Deadlock]) -> Iterator[str]:
     for database in history.databases:
         if database.stand_in:
             yield f"{database.logical} runs on {database.product}, a stand-in for {database.stand_in}"
@@ -251,7 +254,18 @@ def _notes(history: History, expectation: Expectation) -> Iterator[str]:
             yield f"{database.logical}: {note}"
     for session in history.sessions:
         yield from (f"{session.name}: {note}" for note in session.notes)
+    for host in history.hosts:
+        if abs(host.clock_offset) > _CLOCK:
+            way = "ahead" if host.clock_offset > 0 else "behind"
+            yield (
+                f"{host.name}: its clock is {abs(host.clock_offset):.3f} s {way} (± {host.clock_error * 1000:.1f} ms): "
+                "order by sequence number, not by time"
+            )
     yield from history.notes
+    for one in deadlocks:
+        if one.phenomenon is None and _ring(one) not in history.end_text:
+            own = "; what the server itself wrote of one is kept" if history.reports else ""
+            yield f"a ring was seen, {_ring(one)}, but no victim's error came from the server: no deadlock is found{own}"
     if expectation.blocks is not None and expectation.output is None:
         for database in history.databases:
             if database.alias in _blind(history):
@@ -272,9 +286,9 @@ def _summary(
         more = f" (and {len(mismatches) - 1} more)" if len(mismatches) > 1 else ""
         return first + more
     said = _listed(names) if names else "no anomaly"
-    ring = next((one for one in deadlocks if one.cycle), None)
+    ring = next((one for one in deadlocks if one.cycle and one.phenomenon), None)
     if ring is not None:
-        said += f": {' → '.join([*ring.cycle, ring.cycle[0]])}"
+        said += f": {_ring(ring)}"
         if ring.victim:
             by = "victim" if ring.ended_by is Detector.server else "broken by the harness at"
             said += f", {by} {ring.victim} ({ring.code})"
@@ -282,3 +296,7 @@ def _summary(
         counts = history.transactions
         said += f"; {counts.get('committed', 0)} of {counts.get('attempted', 0)} transactions committed"
     return f"{said}, as expected"
+
+
+def _ring(deadlock: Deadlock) -> str:
+    return " → ".join([*deadlock.cycle, *deadlock.cycle[:1]])

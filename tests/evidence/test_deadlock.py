@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from harness.answers import DeadlockReport, ErrorKind
 from harness.evidence.deadlock import find
-from harness.evidence.model import Detector
+from harness.evidence.model import Detector, phenomena
 from harness.history import EventKind, SessionRecord
+from harness.vocabulary import Phenomenon
 
-from .histories import SERIALIZATION, Builder, error
+from .histories import LOST, SERIALIZATION, Builder, error
 
 RING = [("T1", "T2"), ("T2", "T1")]
 
@@ -99,6 +100,50 @@ def test_that_the_survivor_got_its_lock_is_no_deadlock() -> None:
     builder.end("T2", "want")
     builder.commit("T2", "commit 2")
     assert find(builder.history()) == []
+
+
+def cut_off(*, seen: bool = True) -> Builder:
+    """The machine of T2, which the server may have chosen as victim, is cut off; T1 gets its lock."""
+    builder = ring(seen)
+    builder.refused("T2", "want T2", LOST)
+    builder.end("T1", "want T1")
+    builder.commit("T1", "commit T1")
+    return builder
+
+
+def test_a_ring_whose_victim_was_never_heard_is_no_deadlock() -> None:
+    (found,) = find(cut_off().history())
+    assert (found.cycle, found.seen_by_server) == (["T1", "T2"], True)
+    assert (found.ended_by, found.victim, found.code, found.story) == (Detector.nobody, "", "", [])
+    assert found.phenomenon is None
+    assert phenomena([], [found]) == []
+
+
+def test_no_more_is_it_if_the_server_wrote_of_it_in_its_log() -> None:
+    report = DeadlockReport(database="db", source="log", text="deadlock detected")
+    (found,) = find(cut_off().history(reports=[report]))
+    assert (found.phenomenon, found.reports) == (None, [])
+
+
+def test_no_more_is_it_if_the_other_side_was_cancelled() -> None:
+    builder = ring()
+    builder.refused("T2", "want T2", LOST)
+    builder.end("T1", "want T1", kind=EventKind.timeout, error=error(ErrorKind.cancelled, "57014"))
+    (found,) = find(builder.history())
+    assert (found.phenomenon, found.ended_by) == (None, Detector.nobody)
+
+
+def test_the_other_side_as_victim_is_the_servers_word() -> None:
+    builder = ring()
+    builder.refused("T2", "want T2", LOST)
+    builder.refused("T1", "want T1")
+    (found,) = find(builder.history())
+    assert (found.phenomenon, found.victim) == (Phenomenon.deadlock, "T1")
+
+
+def test_a_ring_that_no_server_can_see_needs_no_servers_word() -> None:
+    (found,) = find(cut_off(seen=False).history())
+    assert (found.phenomenon, found.ended_by) == (Phenomenon.hidden_deadlock, Detector.nobody)
 
 
 def test_other_errors_are_no_deadlock() -> None:

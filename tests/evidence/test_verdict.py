@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from harness.answers import ErrorKind
+from harness.answers import DeadlockReport, ErrorKind
 from harness.errors import StoreError
 from harness.evidence.model import Evidence, Status
 from harness.evidence.verdict import expectation_from_record, judge, judge_again
-from harness.history import EventKind, History, RunEnd, ScheduledStep, SessionRecord
+from harness.history import EventKind, History, HostRecord, RunEnd, ScheduledStep, SessionRecord
 from harness.scenario.model import Expectation
 from harness.vocabulary import Phenomenon
 
 from .histories import CONFLICT, SERIALIZATION, Builder, build, database, error, read, with_rows
-from .test_deadlock import ring
+from .test_deadlock import cut_off, ring
 
 
 def lost_update() -> Builder:
@@ -97,6 +97,46 @@ def test_a_cycle_that_nobody_ended_is_no_deadlock_but_a_hang() -> None:
     builder.end("T2", "want T2", kind=EventKind.timeout, error=error(ErrorKind.cancelled, "57014"))
     verdict = judge(builder.history(end=RunEnd.hung, end_text="step 'want T2' had not ended"), Expectation())
     assert (verdict.status, verdict.mismatches) == (Status.failed, ["step 'want T2' had not ended"])
+    assert verdict.notes == [UNHEARD]
+    told = judge(builder.history(end=RunEnd.hung, end_text="T1 → T2 → T1 has not been ended in time"), Expectation())
+    assert told.notes == []  # the end's text has said so
+
+
+UNHEARD = "a ring was seen, T1 → T2 → T1, but no victim's error came from the server: no deadlock is found"
+
+
+def test_a_ring_whose_victim_was_cut_off_is_no_deadlock() -> None:
+    wanted = Expectation(finds=(Phenomenon.deadlock,), victim="T2", errors={"want T2": "deadlock"})
+    lost = {"end": RunEnd.lost, "end_text": "pc2 is lost: no word from it for 2 s"}
+    verdict = judge(cut_off().history(**lost), wanted)
+    assert verdict.phenomena == []
+    assert (verdict.status, verdict.summary) == (Status.error, lost["end_text"])
+    assert "expected deadlock, found nothing" in verdict.mismatches
+    assert verdict.notes == [UNHEARD]
+    report = DeadlockReport(database="db", source="log", text="deadlock detected")
+    verdict = judge(cut_off().history(**lost, reports=[report]), wanted)
+    assert verdict.phenomena == []
+    assert verdict.notes == [f"{UNHEARD}; what the server itself wrote of one is kept"]
+
+
+def test_a_ring_that_ended_otherwise_is_not_in_the_summary() -> None:
+    builder = ring()
+    builder.refused("T2", "want T2", error(ErrorKind.lock_timeout, "55P03"))
+    builder.end("T1", "want T1")
+    verdict = judge(builder.history(), Expectation(errors={"want T2": "lock timeout"}))
+    assert (verdict.status, verdict.summary) == (Status.passed, "no anomaly, as expected")
+    assert verdict.notes == [UNHEARD]
+
+
+def test_a_clock_that_is_far_off_is_noted() -> None:
+    def host(name: str, offset: float, lost: str = "") -> HostRecord:
+        return HostRecord(name=name, hostname=name, clock_offset=offset, clock_error=0.0002, lost=lost)
+
+    hosts = [host("pc1", 0.9), host("pc2", 5.003, lost="no word from it"), host("pc3", -3600.5)]
+    assert judge(Builder().history(hosts=hosts), Expectation()).notes == [
+        "pc2: its clock is 5.003 s ahead (± 0.2 ms): order by sequence number, not by time",
+        "pc3: its clock is 3600.500 s behind (± 0.2 ms): order by sequence number, not by time",
+    ]
 
 
 def test_errors() -> None:
