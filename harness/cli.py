@@ -28,6 +28,12 @@ app.add_typer(spec_app, name="spec")
 
 RESULTS = Path("results")
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="the folder where evidence is kept")]
+Tx = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tx", metavar="ssh=HOST", help="a machine that sessions run on; give it once for each: docs/two-pcs.md"
+    ),
+]
 Servers = Annotated[str | None, typer.Option("--servers", help="embedded (default), containers or external")]
 
 
@@ -58,16 +64,24 @@ def run(
     ] = None,
     match: Annotated[str, typer.Option("--match", "-k", help="only cases whose id holds this text")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="one line for each case")] = False,
+    tx: Tx = None,
 ) -> None:
     """Run scenarios and show what happened. Exit code 1 if a verdict is not as expected."""
     from harness.evidence.model import Status
     from harness.report.text import case_renderable
+    from harness.runner.remote.specs import host_specs
     from harness.scenario.files import scenario_files
     from harness.suite import Settings, Suite, parameters_of
 
     console = make_console()
     suite = Suite(
-        Settings(root=Path.cwd(), results=results.resolve(), mode=servers, parameters=parameters_of(set_ or []))
+        Settings(
+            root=Path.cwd(),
+            results=results.resolve(),
+            mode=servers,
+            parameters=parameters_of(set_ or []),
+            hosts=tuple(host_specs(tx or [])),
+        )
     )
     failed = ran = 0
     try:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness.errors import HarnessError, ServerUnavailable, StoreError
+from harness.errors import HarnessError, HostError, ServerUnavailable, StoreError
 from harness.evidence.model import Evidence, Status
 from harness.report.text import timeline_text
+from harness.runner.remote.specs import HostSpec, host_specs
 from harness.scenario.model import Case, Scenario
 from harness.scenario.written import MARKS
 from harness.servers import MODE_VARIABLE
@@ -63,10 +64,21 @@ def pytest_configure(config: pytest.Config) -> None:
             worker=joined.get("workerid", ""),
             parameters=parameters_of(config.getoption("scenario_parameters")),
             schemas=root / config.getini("schemas") if config.getini("schemas") else None,
+            hosts=() if joined else _hosts(config),
         )
         config.stash[SUITE] = Suite(settings)
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _hosts(config: pytest.Config) -> tuple[HostSpec, ...]:
+    """The machines that sessions run on: those of ``--tx``, unless pytest-xdist spreads whole tests over them (``--dist``).
+
+    Raises HostError.
+    """
+    if config.getoption("dist", "no") != "no":
+        return ()
+    return tuple(host_specs(config.getoption("tx", None) or ()))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -87,7 +99,8 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """Where the databases come from, and where evidence goes."""
     suite = config.stash[SUITE]
-    return f"promptsales-harness: servers={suite.mode}, evidence in {short(suite.store.folder, config)}"
+    hosts = f"sessions on {', '.join(spec.name for spec in suite.hosts.specs)}, " if suite.hosts else ""
+    return f"promptsales-harness: servers={suite.mode}, {hosts}evidence in {short(suite.store.folder, config)}"
 
 
 def short(path: Path, config: pytest.Config) -> str:
@@ -168,6 +181,8 @@ class CaseItem(ScenarioItem):
         self.user_properties.append(("evidence", short(result.path, self.config)))
         verdict = result.evidence.verdict
         self.user_properties.append(("verdict", verdict.summary))
+        if hosts := result.evidence.history.hosts:
+            self.user_properties.append(("hosts", ", ".join(f"{host.name} ({host.hostname})" for host in hosts)))
         if verdict.status is not Status.passed:
             expected = "\n".join(f"  {line}" for line in verdict.expected)
             happened = "\n".join(f"  {line}" for line in verdict.mismatches)
@@ -188,7 +203,10 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         return
     wanted = [case for item in session.items if isinstance(item, ScenarioItem) for case in item.cases]
     if wanted:
-        session.config.stash[SUITE].prefetch(wanted)
+        try:
+            session.config.stash[SUITE].prefetch(wanted)
+        except HostError as error:  # before the first test: none of them could be what it says
+            raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

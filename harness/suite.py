@@ -27,6 +27,8 @@ from harness.report.waits import waits_svg
 from harness.runner.case import Play
 from harness.runner.databases import Databases, Made
 from harness.runner.meanwhile import Meanwhile
+from harness.runner.remote.places import Hosts
+from harness.runner.remote.specs import HostSpec
 from harness.runner.secrecy import HIDDEN
 from harness.runner.stage import Stage
 from harness.scenario.cases import cases
@@ -79,6 +81,7 @@ class Settings:
         None  # the folder of the databases' schemas; else the nearest "schemas" above a scenario's file
     )
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    hosts: tuple[HostSpec, ...] = ()  # the machines that sessions run on; none: here
 
 
 class Suite:
@@ -95,10 +98,12 @@ class Suite:
             environ=settings.environ,
         )
         self.databases = Databases(self.servers, settings.run_id, settings.worker, settings.schemas)
+        self.hosts = Hosts(settings.hosts)
         self.store = Store(settings.results, settings.run_id)
         self._began = time.time()
         self._opened = False
         self._unwritable = ""
+        self._reached = False
         self.meanwhile = Meanwhile()
         self._sensitive: set[str] = set()
         self._paths: dict[Path, str] = {}
@@ -120,9 +125,19 @@ class Suite:
         yield from cases(scenario, self.servers.describe)
 
     def prefetch(self, wanted: Iterable[Case]) -> None:
-        """Start the servers that these cases need, side by side."""
+        """Reach the machines, start the servers that these cases need, side by side. Raises HostError."""
+        self._reach()
         logicals = {database.logical for case in wanted if not case.reason for database in case.databases}
         self.servers.prefetch(sorted(logicals))
+
+    def _reach(self) -> None:
+        """Reach the machines: only then it is known where servers must listen for them. Raises HostError."""
+        if self.hosts and not self._reached:
+            self.hosts.connect()
+            here, clients = self.hosts.addresses
+            if here:
+                self.servers.listen(here, clients)
+            self._reached = True
 
     def run(self, case: Case) -> Result:
         """Run a case, judge it, keep its evidence.
@@ -142,11 +157,12 @@ class Suite:
         """
         if self._unwritable:
             raise StoreError(self._unwritable)
+        self._reach()
         began = time.perf_counter()
         if case.scenario.shared:
             play = self._on_stage(case, lent)
         else:
-            with Stage(case, self.databases, meanwhile=self.meanwhile) as stage:
+            with self._new_stage(case, None) as stage:
                 play = Play(case, stage).run()
         telling = _Telling(self, play, time.perf_counter() - began, then)
         self.meanwhile.later(telling.judge)
@@ -157,7 +173,7 @@ class Suite:
         key = _same_stage(case, lent)
         if self._stage is None or self._stage[0] != key:
             self.leave_stage()
-            self._stage = (key, self._prepared_for(key) or Stage(case, self.databases, lent, self.meanwhile))
+            self._stage = (key, self._prepared_for(key) or self._new_stage(case, lent))
         completed = False
         try:
             play = Play(case, self._stage[1]).run()
@@ -172,7 +188,7 @@ class Suite:
         self.forget_prepared()
 
         def connect() -> Stage:
-            stage = Stage(case, self.databases, lent, self.meanwhile)
+            stage = self._new_stage(case, lent)
             try:
                 stage.connect_once(case)
             except BaseException:
@@ -183,6 +199,9 @@ class Suite:
         thread = ThreadPoolExecutor(1, thread_name_prefix="prepare")
         self._prepared = (_same_stage(case, lent), thread.submit(connect))
         thread.shutdown(wait=False)
+
+    def _new_stage(self, case: Case, lent: Made | None) -> Stage:
+        return Stage(case, self.databases, lent, self.meanwhile, self.hosts)
 
     def _prepared_for(self, key: object) -> Stage | None:
         """The stage that was prepared, if it is this one. Raises what connecting raised."""
@@ -251,6 +270,7 @@ class Suite:
         """Drop what is left and disconnect. Never raises."""
         self.leave_stage()
         self.forget_prepared()
+        self.hosts.close()
         self.databases.close()
 
     def finish(self, options: Mapping[str, Any] | None = None) -> Path | None:

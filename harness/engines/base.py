@@ -273,6 +273,13 @@ class Admin(Protocol):
         """Drop it, whoever is still connected; silent if it is not there."""
         ...
 
+    def end_session(self, database: str, pid: str) -> None:
+        """End a session on ``database`` whose client is gone, and with it its locks; silent if it is not there.
+
+        Raises EngineError if the server refuses, or is gone.
+        """
+        ...
+
     def owned(self) -> list[str]:
         """Names of the databases on this server that some run of the harness made."""
         ...

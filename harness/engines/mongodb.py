@@ -172,6 +172,16 @@ class MongoAdmin:
                 self._client.admin.command({"killSessions": sessions})
         self._client.drop_database(database.name)
 
+    def end_session(self, database: str, pid: str) -> None:
+        """Kill a session that was opened on a database, and with it its transaction."""
+
+        def kill() -> None:
+            found = [{"id": document["_id"]} for document in self._client[database][MARKER].find({"name": pid})]
+            if found:
+                self._client.admin.command({"killSessions": found})
+
+        self._ask(f"end session {pid}", kill)
+
     def owned(self) -> list[str]:
         """Names that begin with ``OWNED``; the marker collection makes a database exist before its first write."""
         names = self._ask("list databases", self._client.list_database_names)

@@ -312,6 +312,13 @@ class PostgreSQLAdmin:
         finally:
             self._release(name)
 
+    def end_session(self, database: str, pid: str) -> None:
+        """End a backend; it rolls back."""
+        try:
+            self._connection.execute("SELECT pg_terminate_backend($1::int)", (pid,))
+        except psycopg.Error as error:
+            raise EngineError(f"cannot end session {pid}: {error_record(error).message}") from None
+
     def owned(self) -> list[str]:
         """Databases here whose name says that the harness made them."""
         rows = self._connection.execute(

@@ -284,6 +284,10 @@ class RedisAdmin:
         """Empty the database of that name, lease and all; silent if it is not there."""
         walk(self._link, "drop", name)
 
+    def end_session(self, database: str, pid: str) -> None:
+        """Close a connection by its CLIENT ID: its MULTI and its WATCH go with it."""
+        self._link.ask("CLIENT", "KILL", "ID", pid)
+
     def owned(self) -> list[str]:
         """Names in the lease keys of all numbered databases."""
         return sorted(name for name in walk(self._link, "list", "") if name.startswith(OWNED))

@@ -20,6 +20,7 @@ from harness.history import EventKind, Phase, RunEnd, Wait
 from harness.runner.arrivals import Arrivals, Completion
 from harness.runner.driver import Prepared
 from harness.runner.recorder import Recorder, Run, ending
+from harness.runner.remote.places import HERE
 from harness.runner.watch import Watch
 from harness.runner.worker import Worker
 from harness.scenario.model import Case, Entry, Step
@@ -78,10 +79,14 @@ class Board:
         self.end: tuple[RunEnd, str] = (RunEnd.completed, "")
         self._workers = workers
         self._arrivals = arrivals
-        self._times: Counter[tuple[Phase, str, str]] = Counter()  # phase, session, step → how often it was begun
+        self._times: Counter[tuple[Phase, str, str, str]] = (
+            Counter()
+        )  # phase, session, database, step → how often it was begun
         self._cycles: set[frozenset[tuple[str, str]]] = set()
         self._deadline = time.perf_counter() + case.scenario.case_deadline
         self._last_words = 0.0
+        away = {id(worker.driver.place): worker.driver.place for worker in workers.values()}
+        self._away = [place for place in away.values() if place is not HERE]
 
     @property
     def going(self) -> bool:
@@ -99,8 +104,7 @@ class Board:
     def begin(self, step: Step, phase: Phase = Phase.schedule, entry: Entry | None = None) -> Running | None:
         """Begin a step; None if there is nothing to run here. Raises ScenarioError (a value that cannot be computed)."""
         worker = self._workers[step.session]
-        self._times[phase, step.session, step.name] += 1
-        run = Run(step, self._times[phase, step.session, step.name], phase)
+        run = Run(step, self._begin_again(step, phase), phase)
         if missing := worker.driver.missing(step):
             self.recorder.skipped(run, f"it needs {' and '.join(missing)}, which no step of {step.session} could read")
             return None
@@ -115,17 +119,25 @@ class Board:
         worker.start(step, prepared)
         return running
 
+    def _begin_again(self, step: Step, phase: Phase) -> int:
+        """How often it will have been begun, this time included."""
+        key = phase, step.session, step.database, step.name
+        self._times[key] += 1
+        return self._times[key]
+
     def skip(self, step: Step, why: str) -> None:
         """Write down that a step is not run."""
-        times = self._times[Phase.schedule, step.session, step.name]
-        self.recorder.skipped(Run(step, times + 1), why)
+        self.recorder.skipped(Run(step, self._begin_again(step, Phase.schedule)), why)
 
     def connected(self, step: Step) -> bool:
         """Whether the connection that the step would use is still there, as far as is known."""
         return self._workers[step.session].connected(step)
 
     def take(self, timeout: float = 0.0) -> list[Running]:
-        """The steps that have ended since the last call, waiting up to ``timeout`` seconds for the first one."""
+        """The steps that have ended since the last call, waiting up to ``timeout`` seconds for the first one.
+
+        If a machine of the case is lost meanwhile, the run is over: what its sessions hold, nobody would ever give back.
+        """
         arrived = []
         try:
             arrived.append(self._arrivals.get(timeout=timeout) if timeout > 0 else self._arrivals.get_nowait())
@@ -139,7 +151,14 @@ class Board:
                 running.completion = completion
                 running.waits = []
                 ended.append(running)
+        if why := self.cut_off:
+            self.finish(RunEnd.lost, why)
         return ended
+
+    @property
+    def cut_off(self) -> str:
+        """Why a machine that sessions run on can be spoken to no more; empty while all can."""
+        return next((place.lost for place in self._away if place.lost), "")
 
     def record(self, running: Running) -> bool:
         """Write down an ending; True if it may have let another session go."""

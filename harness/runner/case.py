@@ -13,7 +13,7 @@ from harness.answers import DeadlockReport, ErrorKind, ErrorRecord
 from harness.engines.base import Outcome, pollable, surprised
 from harness.engines.base import Session as Connection
 from harness.errors import EngineError, ScenarioError, SetupFailed
-from harness.history import Event, EventKind, History, Phase, RunEnd, ScheduledStep
+from harness.history import Event, EventKind, History, HostRecord, Phase, RunEnd, ScheduledStep
 from harness.runner.arrivals import Arrivals
 from harness.runner.board import NO_COMMAND
 from harness.runner.coordinator import Coordinator
@@ -22,6 +22,7 @@ from harness.runner.driver import Prepared, captured, prepare
 from harness.runner.freerun import FreeRun
 from harness.runner.meanwhile import Meanwhile
 from harness.runner.recorder import Recorder
+from harness.runner.remote.places import HERE, Hosts
 from harness.runner.secrecy import Secrecy
 from harness.runner.stage import Stage
 from harness.runner.worker import Worker, stop_all, worker_for
@@ -34,13 +35,13 @@ MOST_SHOWN = 200
 """Characters of a statement that an error's line repeats."""
 
 
-def run_case(case: Case, databases: Databases) -> History:
+def run_case(case: Case, databases: Databases, hosts: Hosts | None = None) -> History:
     """Run ``case`` once on throw-away databases.
 
-    Raises ServerUnavailable (skip), ServerError, EngineError, SetupFailed, ScenarioError. Whatever happens, sessions are
-    closed and databases dropped when it returns.
+    Raises ServerUnavailable (skip), ServerError, EngineError, HostError, SetupFailed, ScenarioError. Whatever happens,
+    sessions are closed and databases dropped when it returns.
     """
-    with Stage(case, databases) as stage:
+    with Stage(case, databases, hosts=hosts) as stage:
         return Play(case, stage).run().history()
 
 
@@ -63,6 +64,7 @@ class Play:
         self._final: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
         self._reports: list[DeadlockReport] = []
+        self._hosts: list[HostRecord] = []
         self._seconds = 0.0
 
     def run(self) -> Self:
@@ -96,9 +98,11 @@ class Play:
             free = FreeRun(self.case, list(stage.drivers.values()), recorder)
             self.end = free.run()
             self._counts = dict(free.counts)
+            stage.end_lost_sessions()
         else:
             self.end = self._coordinate(recorder)
         end = self.end[0]
+        self._hosts = stage.hosts()
         self._reports = [] if end is RunEnd.lost else self._deadlock_reports(recorder)
         if not scenario.shared:
             stage.close_sessions()  # before the final read: an open transaction may block it
@@ -131,6 +135,8 @@ class Play:
             ],
             databases=self.stage.records(),
             sessions=self.stage.sessions(),
+            hosts=self._hosts,
+            controller=HERE.name if self._hosts else "",
             initial=self._initial,
             final=self._final,
             predicates=sorted(item.name for item in scenario.items if item.predicate),
@@ -254,6 +260,7 @@ class Play:
                 workers[name] = worker_for(driver, arrivals)
             return Coordinator(self.case, workers, self.stage.watch, recorder, arrivals).run()
         finally:
+            self.stage.end_lost_sessions()
             stop_all(workers.values(), disconnect=not self.scenario.shared)
             arrivals.close()
 

@@ -50,7 +50,8 @@ class Coordinator:
             if board.going:
                 self._alone.perform(step, Phase.teardown)
         if board.running:  # something was lost: give the others a moment to say so themselves
-            board.collect_endings()
+            if not board.cut_off:  # what they wait for will not come
+                board.collect_endings()
             board.cancel_all(f"the run had ended: {board.end[1]}")
         for entry in left:
             board.skip(steps[entry.step], "the run had ended")

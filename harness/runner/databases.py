@@ -141,6 +141,11 @@ class Databases:
                 self.forget(made.target)
                 raise
 
+    def end_session(self, made: Made, pid: str) -> None:
+        """End a session on it whose client is gone. Raises HarnessError if that cannot be done."""
+        with self._lock:
+            made.admin.end_session(made.name, pid)
+
     def _admin(self, target: Target, kind: Engine) -> Admin:
         admin = self._admins.get(target.url)
         if admin is None:

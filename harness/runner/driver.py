@@ -1,6 +1,7 @@
 """One session of a scenario on its connections: prepares a step, runs it, keeps what it read.
 
-Knows no threads: :mod:`harness.runner.worker` gives it one, and so can an agent on another machine.
+Knows no threads: :mod:`harness.runner.worker` gives it one if its connections need it. Those may lie on another machine
+(:mod:`harness.runner.remote`): values are filled in here, statements travel.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from harness.answers import ResultSet
 from harness.engines.base import Engine, Outcome, SessionOptions, Statement, Verb, plain
 from harness.engines.base import Session as Connection
 from harness.history import Operation
+from harness.runner.remote.places import HERE, Place
 from harness.scenario import expressions
 from harness.scenario.model import VERBS, Session, Step
 from harness.scenario.written import Body
@@ -56,8 +58,10 @@ class Driver:
         parameters: Mapping[str, Any],
         predicates: frozenset[str] = frozenset(),
         label: str = "",
+        place: Place = HERE,
     ) -> None:
         self.session = session
+        self.place = place
         self.endpoints = endpoints
         self.predicates = predicates
         self.values: dict[str, Any] = dict(parameters)
@@ -74,7 +78,7 @@ class Driver:
                     endpoint.settings,
                     endpoint.as_text,
                 )
-                self.connections[alias] = endpoint.engine.open(endpoint.url, options)
+                self.connections[alias] = place.open(endpoint.engine, endpoint.url, options)
         except BaseException:
             self.close()
             raise

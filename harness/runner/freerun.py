@@ -23,11 +23,12 @@ CANCEL_GRACE = 5.0
 """Seconds that the workers have to end after their statements were cancelled."""
 
 
-def workers_of(case: Case) -> list[Session]:
-    """The one session of the scenario, once for each worker: ``T`` becomes T1, T2, …"""
+def sessions_of(case: Case) -> list[Session]:
+    """The sessions of a case; in a free run the scenario's one, once for each worker: ``T`` becomes T1, T2, …"""
+    if case.scenario.free_running is None:
+        return list(case.scenario.sessions)
     session = case.scenario.sessions[0]
-    count = case.scenario.free_running.workers if case.scenario.free_running else 0
-    return [_renamed(session, f"{session.name}{number}") for number in range(1, count + 1)]
+    return [_renamed(session, f"{session.name}{i}") for i in range(1, case.scenario.free_running.workers + 1)]
 
 
 def _renamed(session: Session, name: str) -> Session:

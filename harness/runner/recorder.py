@@ -128,6 +128,7 @@ class Recorder:
             ended=outcome.ended,
             seconds=round(seconds, 6),
             text=text,
+            **({"host_began": outcome.clock[0], "host_ended": outcome.clock[1]} if outcome.clock else {}),
         )
 
     def skipped(self, run: Run, why: str) -> None:

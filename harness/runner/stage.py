@@ -7,7 +7,6 @@ the other.
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,18 +18,17 @@ from typing import Self
 from harness.engines.base import Observer, SessionOptions
 from harness.engines.base import Session as Connection
 from harness.errors import EngineError, HarnessError, ServerUnavailable
-from harness.history import DatabaseRecord, SessionRecord
+from harness.history import DatabaseRecord, HostRecord, SessionRecord
 from harness.runner.databases import Databases, Made
 from harness.runner.driver import Driver, Endpoint
-from harness.runner.freerun import workers_of
+from harness.runner.freerun import sessions_of
 from harness.runner.furnishing import Furnishing, schema
 from harness.runner.meanwhile import Meanwhile
+from harness.runner.remote.places import HERE, Hosts, Place
 from harness.runner.watch import Watch
 from harness.scenario.model import Case, Placed, Session
 from harness.schemas import Wanted, folder_for
 from harness.vocabulary import DEFAULT_LEVEL
-
-HOST = socket.gethostname()
 
 _SIDE_BY_SIDE = 8
 """So many connections are made at a time."""
@@ -42,14 +40,21 @@ NAME = "application_name"
 class Stage:
     """Databases and connections for ``case``, and for other cases of the same scenario, databases and level.
 
-    ``lent`` is a database that is there already and stays; ``meanwhile`` is done while servers are waited for. Raises
-    ServerUnavailable (skip), ServerError, EngineError.
+    ``lent`` is a database that is there already and stays; ``meanwhile`` is done while servers are waited for; ``hosts`` are
+    the machines that the sessions run on, here if there are none. Raises ServerUnavailable (skip), ServerError, EngineError,
+    HostError.
     """
 
     def __init__(
-        self, case: Case, databases: Databases, lent: Made | None = None, meanwhile: Meanwhile | None = None
+        self,
+        case: Case,
+        databases: Databases,
+        lent: Made | None = None,
+        meanwhile: Meanwhile | None = None,
+        hosts: Hosts | None = None,
     ) -> None:
         self.scenario = case.scenario
+        self.places = (hosts or Hosts()).places(sessions_of(case), case.scenario.hosts)
         self.databases = databases
         self.meanwhile = meanwhile or Meanwhile()
         self.made: dict[str, Made] = {}
@@ -148,7 +153,7 @@ class Stage:
 
     def _session_works(self, case: Case) -> list[Callable[[], None]]:
         predicates = frozenset(item.name for item in self.scenario.items if item.predicate)
-        sessions = workers_of(case) if self.scenario.free_running else list(self.scenario.sessions)
+        sessions = sessions_of(case)
         works: list[Callable[[], None]] = [partial(self._session, session, predicates) for session in sessions]
         if not self.scenario.free_running:
             for alias in self.endpoints:
@@ -159,7 +164,8 @@ class Stage:
 
     def _session(self, session: Session, predicates: frozenset[str]) -> None:
         label = self._label(session.name)
-        driver = Driver(session, self.endpoints, self.scenario.parameters, predicates, label)
+        place = self.places[session.name]
+        driver = Driver(session, self.endpoints, self.scenario.parameters, predicates, label, place)
         self.drivers[session.name] = driver
         self._sessions.callback(driver.close)
 
@@ -174,6 +180,22 @@ class Stage:
             one.result()  # the first of them that failed says why
         self.drivers = {name: self.drivers[name] for name in self._order}
         self.watch = Watch(self._observers, self.drivers, self.endpoints)
+
+    @property
+    def away(self) -> list[Place]:
+        """The other machines that its sessions run on."""
+        return list({id(place): place for place in self.places.values() if place is not HERE}.values())
+
+    def hosts(self) -> list[HostRecord]:
+        """Those machines as the History tells of them."""
+        return [record for place in self.away if (record := place.record()) is not None]
+
+    def end_lost_sessions(self) -> None:
+        """End, on the servers, the sessions of machines that are lost: else their locks would stay for a while."""
+        for driver in self.drivers.values():
+            for alias, connection in driver.connections.items() if driver.place.lost else ():
+                with contextlib.suppress(HarnessError):  # a dead server has no locks
+                    self.databases.end_session(self.made[alias], connection.pid)
 
     def close_sessions(self) -> None:
         """Disconnect the scenario's sessions: the servers roll back what they had open."""
@@ -220,7 +242,7 @@ class Stage:
 def _session_record(driver: Driver) -> SessionRecord:
     return SessionRecord(
         name=driver.session.name,
-        host=HOST,
+        host=driver.place.name,
         pids={alias: connection.pid for alias, connection in driver.connections.items()},
         observed_levels={alias: connection.observed_level for alias, connection in driver.connections.items()},
         notes=[note for connection in driver.connections.values() for note in connection.notes],

@@ -29,6 +29,7 @@ _OWNED = "SELECT name FROM sys.databases WHERE LEFT(name, 4) = N'psh_' ORDER BY 
 _LIVING = "SELECT DISTINCT program_name FROM sys.dm_exec_sessions WHERE LEFT(program_name, 4) = N'psh:'"
 _GUESTS = "SELECT session_id FROM sys.dm_exec_sessions WHERE database_id = DB_ID(?) AND session_id <> @@SPID"
 _DROP_SECONDS, _PAUSE = 10.0, 0.1
+_NO_SUCH_SESSION = 6106  # it is not an active process ID
 _IN_USE = 3702  # cannot drop the database because it is currently in use
 
 
@@ -108,6 +109,14 @@ class SQLServerAdmin:
                 with contextlib.suppress(Refused):  # gone meanwhile
                     ask(self._connection, f"KILL {int(row[0])}")
         time.sleep(_PAUSE)  # KILL tells nobody when it is done
+
+    def end_session(self, database: str, pid: str) -> None:
+        """KILL a session (it takes no parameter: the number is checked to be one); it rolls back."""
+        try:
+            ask(self._connection, f"KILL {int(pid)}")
+        except Refused as error:
+            if error.number != _NO_SUCH_SESSION:
+                raise EngineError(f"cannot end session {pid}: {error}") from None
 
     def owned(self) -> list[str]:
         """Databases here whose name says that the harness made them."""

@@ -6,6 +6,7 @@ import importlib.util
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import harness.engines
 
@@ -58,6 +59,5 @@ def _engines() -> Iterator[str]:
 def _source(name: str) -> tuple[str, bool]:
     spec = importlib.util.find_spec(name)
     assert spec is not None
-    loader = spec.loader
-    assert isinstance(loader, importlib.abc.InspectLoader)
-    return loader.get_source(name) or "", spec.submodule_search_locations is not None
+    assert spec.origin is not None
+    return Path(spec.origin).read_text("utf-8"), spec.submodule_search_locations is not None
