@@ -1,0 +1,3 @@
+from namespaces import mended, pcs
+
+__all__ = ["mended", "pcs"]
