@@ -156,6 +156,11 @@ class Board:
         return ended
 
     @property
+    def far(self) -> bool:
+        """Whether sessions run on other machines."""
+        return bool(self._away)
+
+    @property
     def cut_off(self) -> str:
         """Why a machine that sessions run on can be spoken to no more; empty while all can."""
         return next((place.lost for place in self._away if place.lost), "")

@@ -18,12 +18,16 @@ from harness.scenario.model import Entry, Step
 HOLDER_GRACE = 0.1
 """Seconds that a step which got its lock is kept back until the step that let it go has been heard of too."""
 
+FAR_HOLDER_GRACE = 2.0
+"""The same where sessions run on other machines: on the way from there a word may get lost and be sent again."""
+
 
 class Flexible:
     """Runs entries on a board; what is left of them when the run has ended is returned."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
+        self._grace = FAR_HOLDER_GRACE if board.far else HOLDER_GRACE
         self._session = {step.name: step.session for one in board.case.scenario.sessions for step in one.steps}
 
     def run(self, entries: Sequence[Entry], steps: dict[str, Step]) -> list[Entry]:
@@ -133,6 +137,6 @@ class Flexible:
         error = completion.outcome.error
         if error is not None and error.kind not in (ErrorKind.serialization, ErrorKind.constraint):
             return False  # a victim, a time-out: nobody had to let it go
-        if time.perf_counter() - completion.finished > HOLDER_GRACE:
+        if time.perf_counter() - completion.finished > self._grace:
             return False
         return any(name in self._board.running and name != running.step.session for name in running.waited_for)

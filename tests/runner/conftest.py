@@ -15,6 +15,8 @@ from harness.evidence.model import Evidence
 from harness.evidence.verdict import judge
 from harness.history import ENDINGS, Event, EventKind, History
 from harness.runner.case import run_case
+from harness.runner.remote.places import Hosts
+from harness.runner.remote.specs import host_specs
 from harness.runner.worker import ThreadWorker
 from harness.scenario.cases import cases
 from harness.scenario.load import load
@@ -37,6 +39,8 @@ expect: {postgresql: {any: {}}}
 class Play:
     """Writes a scenario, runs its cases on the run's servers, keeps nothing under results/."""
 
+    hosts: Hosts | None = None  # the machines that sessions run on; here, if there are none
+
     def __init__(self, suite: Suite, folder: Path) -> None:
         self.suite = suite
         self.folder = folder
@@ -51,7 +55,7 @@ class Play:
 
     def __call__(self, text: str | Path, **parameters: object) -> Evidence:
         case = self.cases(text, **parameters)[0]
-        history = run_case(case, self.suite.databases)
+        history = run_case(case, self.suite.databases, self.hosts)
         assert History.model_validate_json(history.model_dump_json()) == history
         well_formed(history)
         verdict = judge(history, case.expectation)
@@ -99,13 +103,24 @@ def play(suite: Suite, tmp_path: Path) -> Play:
     return Play(suite, tmp_path)
 
 
-@pytest.fixture(params=["sockets", "threads"])
-def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways of driving a session: by its socket, and, as where the driver only blocks, by a thread."""
+@pytest.fixture(params=["sockets", "threads", "agents"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, agents: Hosts) -> str:
+    """All ways of driving a session: by its socket; as where the driver only blocks, by a thread; by another process."""
     kind: str = request.param
     if kind == "threads":
         monkeypatch.setattr("harness.runner.case.worker_for", ThreadWorker)
+    if kind == "agents":
+        monkeypatch.setattr(Play, "hosts", agents)
     return kind
+
+
+@pytest.fixture(scope="session")
+def agents() -> Iterator[Hosts]:
+    """Two agents, in processes of their own on this machine."""
+    hosts = Hosts(host_specs(["id=pc1//popen", "id=pc2//popen"]))
+    hosts.connect()
+    yield hosts
+    hosts.close()
 
 
 @pytest.fixture
@@ -121,6 +136,8 @@ def nothing_stays(suite: Suite, request: pytest.FixtureRequest) -> Iterator[None
 
     Before it there may be those that other tests of the process share, and templates.
     """
+    if "agents" in request.fixturenames:  # they have threads, and stay
+        request.getfixturevalue("agents")
     threads = set(threading.enumerate())
     url = suite.servers.target("promptsales").url
     with psycopg.connect(url, autocommit=True) as connection:

@@ -98,6 +98,18 @@ def open_gateway(host: HostSpec) -> Gateway:
     )
 
 
+_FAILURES = (
+    HostNotFound,
+    OSError,
+    EOFError,
+    AssertionError,
+    execnet.RemoteError,
+    execnet.TimeoutError,
+    subprocess.SubprocessError,
+)
+"""What execnet raises where there is no Python on the other side."""
+
+
 class _NoPython(Exception):
     """The machine is there, and what was to run on it is not."""
 
@@ -124,23 +136,19 @@ def _opened(host: HostSpec, python: str, log: Path | None) -> Gateway:
         channel.waitclose(timeout=5)
         where = Whereabouts(*said[:6])
         version = tuple(said[6])
-    except HostNotFound:
-        raise HostError(f"{host.name} cannot be reached: {_reason(log)}") from None
     except FileNotFoundError as problem:
         raise HostError(f"{host.name}: {problem.filename} is not installed here") from None
-    except (
-        OSError,
-        EOFError,
-        AssertionError,
-        execnet.RemoteError,
-        execnet.TimeoutError,
-        subprocess.SubprocessError,
-    ) as problem:
+    except _FAILURES as problem:
         with contextlib.suppress(Exception):
             group.terminate(timeout=0.5)
-        if log is None or not _ssh_said(log):
-            raise _NoPython from problem
-        raise HostError(f"{host.name}: {_reason(log)}") from None
+        if isinstance(problem, HostNotFound) or _ssh_said(log):
+            raise HostError(f"{host.name} cannot be reached: {_reason(log)}") from None
+        if isinstance(problem, AssertionError):  # execnet's: not Python's first word
+            raise HostError(
+                f"{host.name}: something there writes before Python does; start-up files of the shell (.bashrc) must be "
+                "silent where there is no terminal"
+            ) from None
+        raise _NoPython from problem
     gateway = Gateway(host, where, group, inner)
     if version < NEEDED:
         gateway.close()
@@ -151,7 +159,9 @@ def _opened(host: HostSpec, python: str, log: Path | None) -> Gateway:
     return gateway
 
 
-def _ssh_said(log: Path) -> str:
+def _ssh_said(log: Path | None) -> str:
+    if log is None:
+        return ""
     try:
         lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines()]
     except OSError:
@@ -160,7 +170,7 @@ def _ssh_said(log: Path) -> str:
 
 
 def _reason(log: Path | None) -> str:
-    said = _ssh_said(log) if log is not None else ""
+    said = _ssh_said(log)
     if "Permission denied" in said:
         return f"{said}; put your public key into its authorized_keys (ssh-copy-id), and try: ssh -o BatchMode=yes HOST true"
     if "Host key verification failed" in said:
