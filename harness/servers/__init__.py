@@ -34,7 +34,8 @@ def open_servers(mode: str | None, *, run_id: str, owner_pid: int, root: Path, e
     ``run_id`` and ``owner_pid`` (pytest's controller, or the command line) are the same in every process of a run:
     that is how they share one set. Only in the owner does ``stop()`` stop anything, and when the owner is killed a
     watchdog does. ``root`` is the project's folder, where a kept set is looked for.
-    Raises ServerError for an unknown mode or run id.
+    Embedded ones listen where ``PROMPTSALES_LISTEN`` and ``PROMPTSALES_ALLOW`` say, besides 127.0.0.1.
+    Raises ServerError for an unknown mode or run id, or if those variables say what cannot be.
     """
     from harness.servers.chosen import ChosenServers
     from harness.servers.embedded import EmbeddedServers, run_folder
@@ -49,5 +50,7 @@ def open_servers(mode: str | None, *, run_id: str, owner_pid: int, root: Path, e
 
         otherwise = ContainerServers(run_folder(run_id, owner_pid), environ)
     else:
-        otherwise = EmbeddedServers(run_folder(run_id, owner_pid))
+        from harness.servers.listening import resolve
+
+        otherwise = EmbeddedServers(run_folder(run_id, owner_pid), resolve((), (), environ))
     return ChosenServers(mode, otherwise, environ, root)

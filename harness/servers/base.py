@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,11 +21,31 @@ class Target:
     stand_in: str = ""  # the engine that it stands in for: "sqlserver"; empty if it is the real one
     origin: str = "external"  # "embedded", "containers", "external", "up"
     public: str = ""  # the URL without its password
+    reach: str = "network"  # "loopback": no other machine gets to it, as far as we know
+    addresses: tuple[str, ...] = ()  # of this machine, where one of ours listens besides 127.0.0.1; not known of others
 
     @property
     def label(self) -> str:
         """As ids and reports write it: ``promptads@postgresql-standin``."""
         return f"{self.logical}@{self.engine}{'-standin' if self.stand_in else ''}"
+
+    def out_of_reach(self, address: str) -> str:
+        """Why a machine that sees this one at ``address`` cannot get to the server, and what to do; empty if it can.
+
+        As far as we know: of servers that are not ours, only what their URLs say.
+        """
+        if self.reach == "network" and (not self.addresses or address in self.addresses):
+            return ""
+        if self.origin == "external":
+            return (
+                f"{self.label}: its URL says a loopback address, which is another machine there; write {address} in it"
+            )
+        listens = ", ".join(("127.0.0.1", *self.addresses))
+        if self.origin == "up":
+            way = f"'harness down', then 'harness up --listen {address} --allow CLIENT'"
+        else:
+            way = f"set PROMPTSALES_LISTEN={address} and PROMPTSALES_ALLOW=CLIENT"
+        return f"{self.label}: its server listens on {listens} only; {way}"
 
 
 class Servers(Protocol):
@@ -41,6 +61,14 @@ class Servers(Protocol):
 
     def prefetch(self, logicals: Iterable[str]) -> None:
         """Start the servers of several databases side by side. Raises nothing: :meth:`target` does, later."""
+        ...
+
+    def listen(self, addresses: Sequence[str], clients: Sequence[str]) -> None:
+        """Have servers that are started from now on be reached from other machines; never raises.
+
+        They listen on these addresses of this machine too, and let only ``clients`` (addresses, networks) in there.
+        Told again, all of it holds. Servers that run already, or are not ours, stay as they are.
+        """
         ...
 
     def forget(self, logical: str) -> None:

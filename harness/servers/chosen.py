@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness.servers import kept
@@ -41,6 +41,10 @@ class ChosenServers:
     def prefetch(self, logicals: Iterable[str]) -> None:
         """Start the servers of several databases side by side; problems are raised by :meth:`target`, later."""
         self.otherwise.prefetch(name for name in logicals if name not in self.given.urls and name not in self.kept)
+
+    def listen(self, addresses: Sequence[str], clients: Sequence[str]) -> None:
+        """Tell the mode's own servers; those that are given or kept stay as they are. Never raises."""
+        self.otherwise.listen(addresses, clients)
 
     def forget(self, logical: str) -> None:
         """Look anew at a server that somebody found dead; those that are given or kept are not ours to replace."""

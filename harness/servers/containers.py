@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.errors import ServerError, ServerUnavailable
@@ -40,6 +40,12 @@ class ContainerServers(SharedServers):
         if logical not in REAL_ENGINE:
             raise ServerError(f"unknown logical database {logical!r}")
         return REAL_ENGINE[logical], False
+
+    def listen(self, addresses: Sequence[str], clients: Sequence[str]) -> None:
+        """Nothing to tell: Docker publishes a container's port on every address, and lets everybody in who has the password.
+
+        The machine's firewall can keep others out (Docker's own chain DOCKER-USER), we cannot.
+        """
 
     def start(self, record: Record) -> None:
         """Start one container, wait until a login works, and fill in the record.

@@ -6,12 +6,15 @@ no server can see alone.
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import ServerError
+from harness.errors import HarnessError, ServerError
 from harness.servers import postgres, processes, secantus, valkey
 from harness.servers.base import REAL_ENGINE
+from harness.servers.listening import NOWHERE, Listening, is_here, tell, tidy, told
 from harness.servers.runfolder import Record, RunFolder, base_path
 from harness.servers.shared import SharedServers
 
@@ -30,7 +33,10 @@ def run_folder(run_id: str, owner_pid: int) -> RunFolder:
 
 
 class EmbeddedServers(SharedServers):
-    """PostgreSQL (one or two servers), Valkey and SecantusDB; each one started when it is first asked for."""
+    """PostgreSQL (one or two servers), Valkey and SecantusDB; each one started when it is first asked for.
+
+    They listen on 127.0.0.1, and elsewhere only if told: by ``listening``, or by :meth:`listen` in any process of the run.
+    """
 
     origin = "embedded"
     server_of = {
@@ -40,6 +46,21 @@ class EmbeddedServers(SharedServers):
         "promptcontent": "secantus",
         "cache": "valkey",
     }
+
+    def __init__(self, folder: RunFolder, listening: Listening = NOWHERE) -> None:
+        super().__init__(folder)
+        self.listening = listening
+
+    def listen(self, addresses: Sequence[str], clients: Sequence[str]) -> None:
+        """Have servers that are started from now on listen on these addresses too, for ``clients`` only; never raises.
+
+        What is no address is left out. Where a server does listen in the end, :meth:`target` says. PostgreSQL lets in
+        nobody but ``clients``; Valkey and SecantusDB cannot tell clients by their addresses, only by the password.
+        """
+        if more := tidy(addresses, clients):
+            with contextlib.suppress(HarnessError, OSError):
+                self._open()
+                tell(self.folder, more)
 
     def describe(self, logical: str) -> tuple[str, bool]:
         """Engine and stand-in flag; SecantusDB is a stand-in too, though it speaks MongoDB's protocol."""
@@ -57,12 +78,17 @@ class EmbeddedServers(SharedServers):
             record.stop = "postgres" if server in DATABASES else "terminate"
             self.folder.write(record)
 
+        wanted = self.listening | told(self.folder)
+        here = Listening(tuple(filter(is_here, wanted.addresses)), wanted.clients)
         if server in DATABASES:
-            record.urls = postgres.start(server, folder, DATABASES[server], announce)
+            record.urls = postgres.start(server, folder, DATABASES[server], announce, here)
         elif server == "valkey":
-            record.urls = {"cache": valkey.start(folder, announce)}
+            record.urls = {"cache": valkey.start(folder, announce, here.addresses)}
         else:
-            record.urls = {"promptcontent": secantus.start(folder, announce)}
+            record.urls = {"promptcontent": secantus.start(folder, announce, here.addresses)}
+        if here.addresses:  # as the system says: somebody may have taken the port on one of them meanwhile
+            listens = processes.listens_on(record.pid)
+            record.addresses = [address for address in here.addresses if address in listens]
 
 
 def embedded_servers(run_id: str, owner_pid: int, folder: Path | None = None) -> EmbeddedServers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.errors import ServerError, ServerUnavailable
 from harness.servers.base import LOGICAL, REAL_ENGINE, Target
@@ -34,6 +34,9 @@ class ExternalServers:
 
     def prefetch(self, logicals: Iterable[str]) -> None:
         """Nothing to start."""
+
+    def listen(self, addresses: Sequence[str], clients: Sequence[str]) -> None:
+        """Nothing to tell: they are not ours."""
 
     def forget(self, logical: str) -> None:
         """Nothing to look at: they are not ours."""

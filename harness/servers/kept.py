@@ -12,16 +12,16 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import HarnessError, ServerError
 from harness.servers.base import LOGICAL, Target
+from harness.servers.listening import NOWHERE, Listening, resolve, tell, told
 from harness.servers.runfolder import RunFolder, base_folder, is_root, one_line, write_private
 from harness.servers.shared import SharedServers
-from harness.servers.urls import make_target
 
 FOLDER = ".servers"
 STATE = "state.json"
@@ -43,11 +43,16 @@ def up(
     mode: str = "embedded",
     environ: Mapping[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
+    listen: Sequence[str] = (),
+    allow: Sequence[str] = (),
 ) -> list[Kept]:
     """Start what does not run yet, side by side, and keep it after we end; gives one entry for each of ``logicals``.
 
-    ``progress`` is told one line for each database. One that cannot be had is an entry with its problem.
-    Raises ServerError if the mode starts nothing, or a set of another mode is up.
+    ``progress`` is told one line for each database. One that cannot be had is an entry with its problem. Embedded
+    servers listen on the addresses ``listen`` of this machine too, for the clients ``allow``; the environment may say
+    both instead. The set remembers it until it is taken down.
+    Raises ServerError if the mode starts nothing, a set of another mode is up, or this set's servers were not told to
+    listen there; and for what is no address of this machine, or no client's.
     """
     environ = os.environ if environ is None else environ
     say = progress or (lambda line: None)
@@ -57,6 +62,7 @@ def up(
             raise ServerError(f"a set of {found[0]} servers is up; take it down first")
         folder = found[1] if found else _data_folder(root)
         servers = _servers(mode, folder, environ)
+        listening = _listening(mode, servers, listen, allow, environ)
         try:
             home = root / FOLDER
             home.mkdir(mode=0o711 if is_root() else 0o700, exist_ok=True)
@@ -65,6 +71,9 @@ def up(
             write_private(home / STATE, json.dumps(state))
         except OSError as problem:
             raise one_line(problem, "the servers cannot be kept") from problem
+        if listening:
+            servers.folder.open()
+            tell(servers.folder, listening)
 
         def one(logical: str) -> Kept:
             try:
@@ -73,7 +82,7 @@ def up(
                 say(f"{logical}: {problem}")
                 return Kept(logical, None, str(problem))
             say(f"{logical}: {place.public}")
-            return Kept(logical, _renamed(place), "")
+            return Kept(logical, replace(place, origin="up"), "")
 
         wanted = list(dict.fromkeys(logicals))
         with ThreadPoolExecutor(max_workers=max(len(wanted), 1)) as pool:
@@ -111,16 +120,31 @@ def find(root: Path) -> dict[str, Target]:
     if not found:
         return {}
     servers = _servers(*found, os.environ)
-    places = {}
+    places: dict[str, Target] = {}
     for record in servers.folder.records():
         if record.ready and record.urls and record.alive:
-            for logical, url in record.urls.items():
-                places[logical] = make_target(logical, url, "up", stand_in=servers.describe(logical)[1])
+            places |= {logical: servers.place(logical, record, "up") for logical in record.urls}
     return places
 
 
-def _renamed(place: Target) -> Target:
-    return make_target(place.logical, place.url, "up", stand_in=bool(place.stand_in))
+def _listening(
+    mode: str, servers: SharedServers, listen: Sequence[str], allow: Sequence[str], environ: Mapping[str, str]
+) -> Listening:
+    """Where the set's servers are to listen. Raises ServerError, also if some run already that were not told so."""
+    if mode != "embedded":
+        if listen or allow:
+            raise ServerError(
+                "--listen and --allow are for embedded servers: Docker publishes the ports of containers on every "
+                "address; let the firewall say who gets in"
+            )
+        return NOWHERE
+    listening = resolve(listen, allow, environ)
+    if (running := servers.started()) and not told(servers.folder).covers(listening):
+        raise ServerError(
+            f"{', '.join(running)}: up already, and not told to listen on {', '.join(listening.addresses)} for "
+            f"{', '.join(listening.clients)}; take the set down first: harness down"
+        )
+    return listening
 
 
 def _servers(mode: str, folder: Path, environ: Mapping[str, str]) -> SharedServers:

@@ -28,6 +28,7 @@ class Plan:
     folder: Path
     cwd: Path
     env: Mapping[str, str]
+    addresses: tuple[str, ...] = ("127.0.0.1",)  # where it will listen
     account: Account | None = None
     stop: str = "terminate"  # how it is stopped if it does not get ready
     logs: tuple[Path, ...] = ()  # what the server writes besides its output
@@ -41,7 +42,7 @@ def launch(plan: Plan, announce: Callable[[int], None]) -> int:
     """
     output = plan.folder / "server.log"
     for attempt in range(_PORTS):
-        port = processes.free_port()
+        port = processes.free_port(plan.addresses)
         try:
             output.unlink(missing_ok=True)
             process = processes.spawn(plan.command(port), output, plan.cwd, plan.env, plan.account)

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.errors import ServerError
 from harness.servers import processes
 from harness.servers.launch import Plan, launch
+from harness.servers.listening import LOOPBACK, NOWHERE, Listening
 from harness.servers.pgfiles import account, binaries
 from harness.servers.runfolder import NO_SPACE, no_space, one_line
 
@@ -44,11 +45,11 @@ SETTINGS = {
 """What every PostgreSQL server of the harness is started with, embedded or in a container."""
 
 _LOCAL = {
-    "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # The password is 24 random bytes: nobody guesses it, so hashing it 4096 times at each login protects nothing.
+    # The password is 24 random bytes: nobody guesses it, not even from a login that was overheard on the network, so
+    # hashing it 4096 times at each login protects nothing.
     "scram_iterations": "1",
 }
 if sys.platform != "win32":
@@ -56,9 +57,16 @@ if sys.platform != "win32":
     _LOCAL["dynamic_shared_memory_type"] = "mmap"
 
 
-def start(server: str, folder: Path, databases: Sequence[str], announce: Callable[[int], None]) -> dict[str, str]:
+def start(
+    server: str,
+    folder: Path,
+    databases: Sequence[str],
+    announce: Callable[[int], None],
+    listening: Listening = NOWHERE,
+) -> dict[str, str]:
     """Make a cluster in ``folder``, start it, create ``databases``; gives the URL of each.
 
+    It listens on 127.0.0.1 and, for its clients alone, on the addresses of ``listening``.
     Raises ServerUnavailable if the wheel is not installed, ServerError with the last log lines if it fails.
     """
     import psycopg
@@ -69,11 +77,14 @@ def start(server: str, folder: Path, databases: Sequence[str], announce: Callabl
     data = folder / "data"
     password = secrets.token_urlsafe(24)
     env = processes.clean_environment(folder) | {"HOME": str(data)}
+    addresses = (LOOPBACK, *listening.addresses)
     try:
         data.mkdir(mode=0o700)
         if who:
             processes.give_to(data, who)
-        _initdb(what, programs, data, password, env, who)
+        _initdb(what, programs, data, password, env, who, addresses)
+        with (data / "pg_hba.conf").open("a", encoding="ascii") as rules:
+            rules.writelines(f"host all all {client} scram-sha-256\n" for client in listening.clients)
     except OSError as problem:
         raise one_line(problem, f"{what} cannot be made") from problem
 
@@ -92,6 +103,7 @@ def start(server: str, folder: Path, databases: Sequence[str], announce: Callabl
             folder=folder,
             cwd=data,
             env=env,
+            addresses=addresses,
             account=who,
             stop="postgres",
             logs=(data / "log" / "postgresql.log",),
@@ -110,7 +122,13 @@ def start(server: str, folder: Path, databases: Sequence[str], announce: Callabl
 
 
 def _initdb(
-    what: str, programs: Path, data: Path, password: str, env: dict[str, str], who: processes.Account | None
+    what: str,
+    programs: Path,
+    data: Path,
+    password: str,
+    env: dict[str, str],
+    who: processes.Account | None,
+    addresses: Sequence[str],
 ) -> None:
     """Make the cluster. Raises ServerError with initdb's own words."""
     secret = data.parent / "password"
@@ -124,7 +142,7 @@ def _initdb(
         *(f"--locale={locale}", "--encoding=UTF8", f"--username={USER}", f"--pwfile={secret}"),
         "--auth=scram-sha-256",
     ]
-    for name, value in (SETTINGS | _LOCAL).items():
+    for name, value in (SETTINGS | _LOCAL | {"listen_addresses": ",".join(addresses)}).items():
         command += ["--set", f"{name}={value}"]
     options = {"user": who.uid, "group": who.gid, "extra_groups": []} if who else {}
     done = subprocess.run(

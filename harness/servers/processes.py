@@ -19,6 +19,8 @@ import psutil
 
 _GRAIN = 2.0  # seconds by which two readings of one start time may differ
 
+_PORTS = 20  # attempts to find a port that is free on several addresses
+
 _lock = threading.Lock()
 _spawned: list[subprocess.Popen[bytes]] = []  # kept, so that an ended server is reaped and none is warned about
 
@@ -52,12 +54,27 @@ def is_alive(pid: int, created: float) -> bool:
     return now is not None and abs(now - created) < _GRAIN
 
 
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that was free a moment ago. Who uses it must retry if it is taken meanwhile."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(addresses: Sequence[str] = ("127.0.0.1",)) -> int:
+    """A TCP port that was free on all ``addresses`` a moment ago. Who uses it must retry if it is taken meanwhile."""
+    port = 0
+    for _ in range(_PORTS):
+        with contextlib.ExitStack() as probes:
+            port = 0
+            with contextlib.suppress(OSError):
+                for address in addresses:
+                    probe = probes.enter_context(socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET))
+                    probe.bind((address, port))
+                    port = probe.getsockname()[1]
+                break
+    return port
+
+
+def listens_on(pid: int) -> set[str]:
+    """The addresses on which the process ``pid`` takes TCP connections; none if that cannot be learnt."""
+    with contextlib.suppress(psutil.Error):
+        found = psutil.Process(pid).net_connections("tcp")
+        return {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN}
+    return set()
 
 
 def spawn(

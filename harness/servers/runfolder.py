@@ -45,6 +45,12 @@ class Record:
     container: str = ""
     keeper: str = ""  # host|port|session of the containers' reaper
     urls: dict[str, str] = field(default_factory=dict)
+    addresses: list[str] = field(default_factory=list)  # where it listens besides 127.0.0.1; not known of containers
+
+    @property
+    def reach(self) -> str:
+        """Whether other machines get to it: ``network`` or ``loopback``. Docker publishes ports on all addresses."""
+        return "network" if self.container or self.addresses else "loopback"
 
     @property
     def alive(self) -> bool:

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from harness.errors import HarnessError, ServerError
@@ -39,6 +39,10 @@ class SharedServers(ABC):
         """Start ``record.server`` and fill in the record. Raises ServerUnavailable, ServerError."""
 
     @abstractmethod
+    def listen(self, addresses: Sequence[str], clients: Sequence[str]) -> None:
+        """Have servers that are started from now on be reached from other machines; never raises."""
+
+    @abstractmethod
     def describe(self, logical: str) -> tuple[str, bool]:
         """Engine and stand-in flag, without starting anything."""
 
@@ -49,8 +53,18 @@ class SharedServers(ABC):
         """
         if logical not in self.server_of:
             raise ServerError(f"unknown logical database {logical!r}; known: {', '.join(LOGICAL)}")
-        record = self._get(self.server_of[logical])
-        return make_target(logical, record.urls[logical], self.origin, stand_in=self.describe(logical)[1])
+        return self.place(logical, self._get(self.server_of[logical]), self.origin)
+
+    def place(self, logical: str, record: Record, origin: str) -> Target:
+        """The database on the server that ``record`` tells of."""
+        return make_target(
+            logical,
+            record.urls[logical],
+            origin,
+            stand_in=self.describe(logical)[1],
+            reach=record.reach,
+            addresses=record.addresses,
+        )
 
     def prefetch(self, logicals: Iterable[str]) -> None:
         """Start the servers of several logical databases side by side. Raises nothing: :meth:`target` does later."""
@@ -92,13 +106,17 @@ class SharedServers(ABC):
                 raise
         return self._found[server]
 
-    def _find_or_start(self, server: str) -> Record:
+    def _open(self) -> None:
+        """Make the set's folder, once. Raises ServerError."""
         with self._lock:
             if not self._opened:
                 if self.folder.owner:  # what killed runs, whose watchdogs were killed too, left behind
                     reap(self.folder.path.parent)
                 self.folder.open()
                 self._opened = True
+
+    def _find_or_start(self, server: str) -> Record:
+        self._open()
         with self.folder.lock(server):
             record = self.folder.read(server)
             if record and record.ready:

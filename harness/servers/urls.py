@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
 from harness.errors import ServerError, did_you_mean
@@ -111,10 +113,33 @@ def engine_of(url: str, variable: str) -> str:
     return SCHEMES[scheme]
 
 
-def make_target(logical: str, url: str, origin: str, *, stand_in: bool = False) -> Target:
+def reach_of(url: str) -> str:
+    """Who gets to a server by this URL: ``loopback`` if all its hosts are names of whatever machine one is on.
+
+    >>> reach_of("mongodb://u:p@127.0.0.1:1,localhost/?replicaSet=r"), reach_of("redis://db.example")
+    ('loopback', 'network')
+    """
+    authority = re.split(r"[/?#]", _split(url.strip())[3], maxsplit=1)[0]
+    hosts = [unquote(re.sub(r":\d*$", "", host)).strip("[]").lower() for host in authority.split(",")]
+    return "loopback" if all(map(_is_loopback, hosts)) else "network"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost") or host.startswith("/"):  # a socket is a path
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def make_target(
+    logical: str, url: str, origin: str, *, stand_in: bool = False, reach: str = "", addresses: Iterable[str] = ()
+) -> Target:
     """The :class:`Target` of ``logical`` at ``url``, named a stand-in if the engine is not the real one.
 
     ``stand_in`` says that it is one although the engine has the right name: SecantusDB speaks MongoDB's protocol.
+    ``reach`` is known of servers that are ours; of others it is what the URL says.
     Raises ServerError, naming the variable, if the scheme is unknown or this engine cannot hold that database.
     """
     variable = VARIABLE[logical]
@@ -128,4 +153,6 @@ def make_target(logical: str, url: str, origin: str, *, stand_in: bool = False) 
         stand_in=real if stand_in or engine != real else "",
         origin=origin,
         public=redact(url.strip()),
+        reach=reach or reach_of(url),
+        addresses=tuple(addresses),
     )

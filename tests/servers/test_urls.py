@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import ServerError
-from harness.servers.urls import engine_of, make_target, redact, scrub
+from harness.servers.urls import engine_of, make_target, reach_of, redact, scrub
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,23 @@ def test_a_target_shows_no_password() -> None:
     assert "secret" not in repr(target) + target.public
     assert (target.engine, target.stand_in, target.label) == ("postgresql", "sqlserver", "promptads@postgresql-standin")
     assert make_target("promptads", "mssql://sa:secret@h", "external").stand_in == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "reach"),
+    [
+        ("postgresql://u:secret@localhost:5432/db", "loopback"),
+        ("postgresql://u:se@cret@127.0.0.1/db", "loopback"),
+        ("redis://:secret@127.8.0.1:6379", "loopback"),
+        ("redis://[::1]:6379/0", "loopback"),
+        ("redis://[fd00::1]/0", "network"),
+        ("mongodb://u:secret@127.0.0.1:1,LOCALHOST:2/?replicaSet=r", "loopback"),
+        ("mongodb://127.0.0.1:1,b:2/?replicaSet=r", "network"),
+        ("postgresql://u@%2Frun%2Fpostgresql/db", "loopback"),
+        ("mssql://sa:127.0.0.1@db.example;Encrypt=no", "network"),
+        ("postgresql://u:secret@192.168.1.5:5432/localhost", "network"),
+    ],
+)
+def test_a_url_says_who_gets_there(url: str, reach: str) -> None:
+    assert reach_of(url) == reach
+    assert make_target("promptads", "postgresql://h", "embedded", reach="loopback").reach == "loopback"
