@@ -211,6 +211,14 @@ def up(
         list[str] | None, typer.Argument(help="promptsales, promptads, …; all if none is named")
     ] = None,
     servers: Servers = None,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option("--listen", metavar="ADDRESS", help="an address of this machine where other machines reach them"),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="CLIENT", help="an address or network that may connect there"),
+    ] = None,
 ) -> None:
     """Start servers and keep them running between commands; prints their URLs. Later commands and pytest use them."""
     from harness.servers import resolve_mode
@@ -219,7 +227,14 @@ def up(
 
     mode = resolve_mode(servers, os.environ)
     with progress("starting servers") as say:
-        kept = start(Path.cwd(), logicals=databases or LOGICAL, mode=mode, progress=say)
+        kept = start(
+            Path.cwd(),
+            logicals=databases or LOGICAL,
+            mode=mode,
+            progress=say,
+            listen=listen or (),
+            allow=allow or (),
+        )
     _print_kept(kept, with_urls=True)
     raise typer.Exit(0 if all(entry.target for entry in kept) else 3)
 
@@ -248,7 +263,8 @@ def _print_kept(kept: list[Any], *, with_urls: bool) -> None:
             print(f"{entry.logical:14} {entry.problem}")
         else:
             stand_in = f"  (a stand-in for {entry.target.stand_in})" if entry.target.stand_in else ""
-            print(f"{entry.logical:14} {entry.target.url if with_urls else entry.target.public}{stand_in}")
+            others = f"  (from other machines: {', '.join(entry.target.addresses)})" if entry.target.addresses else ""
+            print(f"{entry.logical:14} {entry.target.url if with_urls else entry.target.public}{stand_in}{others}")
 
 
 app.command()(seed)
