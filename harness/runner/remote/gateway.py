@@ -84,14 +84,12 @@ class Gateway:
 
 def open_gateway(host: HostSpec) -> Gateway:
     """Reach a machine. Raises HostError: what is wrong (unreachable, refused, no Python, too old), and what to do."""
-    spec = host.spec
-    if host.is_local:
-        return _opened(host, spec.python or "", None)
+    given = host.spec.python
     with _log() as log:
-        for python in (spec.python,) if spec.python else _PYTHONS:
+        for python in (given,) if given else ("",) if host.is_local else _PYTHONS:
             with contextlib.suppress(_NoPython):
-                return _opened(host, python, log)
-    tried = spec.python or " or ".join(_PYTHONS)
+                return _opened(host, python, None if host.is_local else log)
+    tried = given or " or ".join(_PYTHONS)
     raise HostError(
         f"{host.name}: there is no {tried} that runs; install Python {_dotted(NEEDED)} or newer there, or say where it is: "
         f"--tx {host.text.partition('//')[0]}//python=PATH"

@@ -121,10 +121,7 @@ class Link:
         """End the agent, and with it what is left there. Never raises."""
         self._closing.set()
         if self._gateway is not None:
-            if self.lost:
-                self._gateway.cut()
-            else:
-                self._gateway.close()
+            self._gateway.close()
 
     def _look_at_clock(self) -> Clock:
         best = Clock(round_trip=float("inf"))

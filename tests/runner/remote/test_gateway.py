@@ -46,6 +46,7 @@ def test_a_process_here_has_no_address() -> None:
         ("ssh=pc1//python=/nowhere/python", "pc1: there is no /nowhere/python that runs; install Python 3.11 or newer"),
         ("ssh=pc1//python=/bin/false", "pc1: there is no /bin/false that runs"),
         ("ssh=chatty1", "chatty1: something there writes before Python does"),
+        ("popen//python=/bin/false", "popen: there is no /bin/false that runs"),
         ("popen//python=/nowhere/python", "popen: /nowhere/python is not installed here"),
     ],
 )
