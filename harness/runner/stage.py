@@ -54,7 +54,8 @@ class Stage:
         hosts: Hosts | None = None,
     ) -> None:
         self.scenario = case.scenario
-        self.places = (hosts or Hosts()).places(sessions_of(case), case.scenario.hosts)
+        self._cast = sessions_of(case)
+        self.places = (hosts or Hosts()).places(self._cast, case.scenario.hosts)
         self.databases = databases
         self.meanwhile = meanwhile or Meanwhile()
         self.made: dict[str, Made] = {}
@@ -86,6 +87,7 @@ class Stage:
         self.close()
 
     def _make(self, placed: Placed, lent: Made | None) -> None:
+        self._check_reach(placed)
         made = lent or self.databases.make(
             placed.logical, [placed.level], self.scenario.database_name, self._furnishing()
         )
@@ -110,6 +112,14 @@ class Stage:
             settings=self.scenario.settings.get(placed.engine, {}),
             as_text=self.scenario.as_text,
         )
+
+    def _check_reach(self, placed: Placed) -> None:
+        """Raises ServerUnavailable if another machine, whose sessions speak to the database, cannot get to its server."""
+        speaking = {session.name for session in self._cast if placed.alias in session.databases}
+        for place in {self.places[name] for name in speaking} - {HERE}:
+            why = self.databases.target(placed.logical).out_of_reach(place.controller) if place.controller else ""
+            if why:
+                raise ServerUnavailable(f"sessions on {place.name} cannot get to {why}")
 
     def _furnishing(self) -> Furnishing | None:
         if not self.scenario.data:
@@ -153,7 +163,7 @@ class Stage:
 
     def _session_works(self, case: Case) -> list[Callable[[], None]]:
         predicates = frozenset(item.name for item in self.scenario.items if item.predicate)
-        sessions = sessions_of(case)
+        sessions = self._cast
         works: list[Callable[[], None]] = [partial(self._session, session, predicates) for session in sessions]
         if not self.scenario.free_running:
             for alias in self.endpoints:

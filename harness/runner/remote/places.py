@@ -26,6 +26,11 @@ class Place(Protocol):
         ...
 
     @property
+    def controller(self) -> str:
+        """This machine's address as it is seen from there; empty for a process here."""
+        ...
+
+    @property
     def lost(self) -> str:
         """Why nobody there can be spoken to any more; empty while all is well."""
         ...
@@ -43,6 +48,7 @@ class Here:
     """This process."""
 
     name = socket.gethostname()
+    controller = ""
     lost = ""
 
     def open(self, engine: Engine, url: str, options: SessionOptions) -> Connection:
@@ -63,6 +69,7 @@ class _There:
     def __init__(self, link: Link) -> None:
         self._link = link
         self.name = link.name
+        self.controller = link.controller
 
     @property
     def lost(self) -> str:
