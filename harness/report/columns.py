@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from harness.answers import TransactionEnd
 from harness.evidence.model import Evidence
 from harness.history import History
-from harness.report import words
+from harness.report import machines, words
 from harness.report.reading import (
     SYMBOL,
     Look,
@@ -176,6 +176,8 @@ def _columns(evidence: Evidence, names: list[str], lane: int) -> Iterator[Line]:
     gutter = _Gutter(history)
     several = len(words.servers(history)) > 1
     yield [(f"{'ms':>{_TIME - 2}}  ", "dim"), *((pad("  " + words.one_line(name), lane), "bold") for name in names)]
+    if places := machines.on(history):
+        yield [(" " * _TIME, ""), *((pad(f"  {places.get(name, '')}", lane), "dim") for name in names)]
     for row in rows(history):
         if row.part is Part.cycle:
             yield _cycle_line(row, _TIME + lane * len(names))
@@ -251,8 +253,11 @@ def _is_victim(marks: list[str]) -> bool:
 def _list(evidence: Evidence, width: int) -> Iterator[Line]:
     history = evidence.history
     marks = markers(evidence)
-    names = sessions(history)
-    room = min(max((cell_len(words.one_line(name)) for name in names), default=1), 16)
+    names = {name: words.one_line(name) for name in sessions(history)}
+    places = machines.places(history)
+    if places:
+        names = {name: f"{shown} on {places[name]}" if name in places else shown for name, shown in names.items()}
+    room = min(max(map(cell_len, names.values()), default=1), max(width // 4, 16) if places else 16)
     labels = [cell_len(run.label) for row in rows(history) if (run := row.run)]
     step = min(max(labels, default=4), max(width // 4, 8))
     yield [(f"{'ms':>{_TIME - 2}}  ", "dim"), (pad("", room), ""), ("    step", "dim")]
@@ -269,7 +274,7 @@ def _list(evidence: Evidence, width: int) -> Iterator[Line]:
         )
         yield [
             (_stamp(row.at), "dim"),
-            (pad(words.one_line(row.session), room) + "  ", "bold"),
+            (pad(names[row.session], room) + "  ", "bold"),
             (f"{SYMBOL[shown]} ", STYLE[shown]),
             (pad(words.one_line(row.run.label), step) + "  ", ""),
             (text, STYLE[shown] if shown is not Look.ok else ""),

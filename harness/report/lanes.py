@@ -10,7 +10,7 @@ from typing import Protocol
 
 from harness.answers import TransactionEnd
 from harness.history import History
-from harness.report import words
+from harness.report import machines, words
 from harness.report.columns import fold
 from harness.report.reading import SYMBOL, Look, Part, Row, look
 from harness.report.svg import SERVERS, Canvas, fit, text_width
@@ -73,6 +73,8 @@ def tooltip(row: Row) -> str:
     said += [words.effect(event), words.trouble(event), event.error.detail if event.error else ""]
     if row.part is Part.closing:
         said.append(words.ending(event, run))
+    if own := machines.own_time(event):
+        said.append(f"on its machine's own clock: {own} UTC")
     return "\n".join(words.clean(part) for part in said if part)
 
 
@@ -105,20 +107,21 @@ class Cards:
         return 9
 
     def header(self, canvas: Canvas, top: float) -> float:
-        """Each session's name, and below it the server's own id for it."""
+        """Each session's name; below it the machine that it ran on, if there are several, and the server's own id for it."""
         records = {session.name: session for session in self._history.sessions}
-        hosts = {session.host for session in self._history.sessions}
+        places, gone = machines.on(self._history), machines.lost(self._history)
         for name in self._names:
             x = self.middle(name)
             shown = fit(words.one_line(name), self._lane - 20, 14, bold=True)
             canvas.text(x, top + 14, shown, "f-ink bold big", text_anchor="middle")
             record = records.get(name)
             pids = list(dict.fromkeys(record.pids.values())) if record else []
-            under = ", ".join([f"pid {pid}" for pid in pids])
-            if record and len(hosts) > 1:
-                under += f" on {record.host}"
-            canvas.text(x, top + 29, fit(under, self._lane - 12, 11), "f-soft small", text_anchor="middle")
-        return 38
+            under = [(places.get(name, ""), "f-red-ink" if name in gone else "f-ink")] if places else []
+            under.append((", ".join(f"pid {pid}" for pid in pids), "f-soft"))
+            for i, (said, ink) in enumerate(under):
+                shown = fit(said, self._lane - 12, 11)
+                canvas.text(x, top + 29 + LINE * i, shown, f"{ink} small", text_anchor="middle")
+        return 23 + LINE * (2 if places else 1)
 
     def _lines(self, row: Row, marks: list[str]) -> list[tuple[str, str]]:
         """What a card says below its head; asked for its height first, and then to be drawn."""
@@ -199,6 +202,7 @@ class Dots:
     def __init__(self, history: History, names: list[str]) -> None:
         self._lane = 44.0 if len(names) <= 12 else 30.0
         self._names = {name: i for i, name in enumerate(names)}
+        self._places, self._gone = machines.on(history), machines.lost(history)
         self.half, self.bar, self.bar_offset = 8.0, 10.0, 0.0
         self.lanes_end = LEFT + self._lane * len(names)
         self.width = self.lanes_end + 14 + self._WORDS
@@ -212,9 +216,11 @@ class Dots:
         return 5
 
     def header(self, canvas: Canvas, top: float) -> float:
-        """Each session's name, upright if it fits over its lane, else on its side."""
+        """Each session's name, upright if it fits over its lane, else on its side and with the machine that it ran on."""
         shown = {name: fit(words.one_line(name), 90, bold=True) for name in self._names}
-        widest = max(text_width(text, bold=True) for text in shown.values())
+        places = {name: fit(self._places[name], 110, 11) if name in self._places else "" for name in self._names}
+        wide = {name: text_width(text, bold=True) for name, text in shown.items()}
+        widest = max(wide[name] + (6 + text_width(text, 11) if text else 0) for name, text in places.items())
         upright = widest <= self._lane - 4
         height = 18.0 if upright else widest + 8
         for name, text in shown.items():
@@ -223,6 +229,10 @@ class Dots:
                 canvas.text(x, y, text, "f-ink bold", text_anchor="middle")
             else:
                 canvas.text(x + 4, y, text, "f-ink bold", transform=f"rotate(-90 {x + 4:.1f} {y:.1f})")
+            if places[name]:
+                ink, y = "f-red-ink" if name in self._gone else "f-soft", y - wide[name] - 6
+                turned = f"rotate(-90 {x + 4:.1f} {y:.1f})"
+                canvas.text(x + 4, y, places[name], f"{ink} small", transform=turned)
         return height + 2
 
     def height(self, row: Row, marks: list[str], how: TransactionEnd | None) -> float:

@@ -15,7 +15,8 @@ from harness.answers import DeadlockReport
 from harness.evidence.model import Evidence
 from harness.evidence.store import in_full
 from harness.history import ENDINGS, Event, EventKind
-from harness.report import words
+from harness.report import machines, words
+from harness.report.machines import Machine
 from harness.report.reading import SYMBOL, found, look, paired, sessions, step_runs, telling_picture, victims
 from harness.report.specifications import Listed, Specification, separated, specifications
 from harness.report.svg import STYLE, STYLE_ELEMENT
@@ -36,6 +37,9 @@ class Step:
     session: str
     label: str
     database: str
+    on: str  # the machine, where there are several
+    own: str  # the time on that machine's own clock
+    off: str  # how wrong that clock was, where that matters
     statement: str
     outcome: str
     sign: str
@@ -68,6 +72,7 @@ class Case:
     really: str = ""  # the observed level, where it is not the one asked for
     anomalies: list[tuple[str, list[str]]] = field(default_factory=list)
     deadlocks: list[tuple[str, list[str]]] = field(default_factory=list)
+    machines: list[Machine] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     saw: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     reports: list[DeadlockReport] = field(default_factory=list)
@@ -137,6 +142,8 @@ def report_html(
         places=_places(evidences),
         hosts=_hosts(run, evidences),
         headline=_headline(run, cases, permutations, listed),
+        order=machines.ORDER,
+        unknown=machines.UNKNOWN,
         picture_style=Markup(STYLE),
     )
 
@@ -192,6 +199,7 @@ def _case(number: int, entry: Mapping[str, Any], evidence: Evidence | None) -> C
         really=", ".join(words.other_levels(history)),
         anomalies=[(words.anomaly_title(anomaly), anomaly.proof) for anomaly in verdict.anomalies],
         deadlocks=[(words.deadlock_title(d), [words.deadlock_end(d), *d.story]) for d in verdict.deadlocks],
+        machines=machines.machines(history),
         steps=_steps(evidence),
         saw=_saw(evidence),
         reports=[report for i, report in enumerate(reports) if report not in reports[:i]],
@@ -229,6 +237,7 @@ def _tag(evidence: Evidence) -> str:
 
 def _steps(evidence: Evidence) -> list[Step]:
     runs = step_runs(evidence.history)
+    places, off = machines.places(evidence.history), machines.off(evidence.history)
     steps = []
     for event in evidence.history.events:
         run = runs[event.seq]
@@ -243,6 +252,9 @@ def _steps(evidence: Evidence) -> list[Step]:
                 session=event.session,
                 label=run.label,
                 database=event.database,
+                on=places.get(event.session, ""),
+                own=machines.own_time(event),
+                off=off.get(event.session, ""),
                 statement=_whole_statement(run.start),
                 outcome=words.ending(event, run) if event.kind in ENDINGS else kind.value,
                 sign=SYMBOL[kind],
@@ -299,4 +311,5 @@ def _places(evidences: Sequence[Evidence]) -> list[tuple[str, str]]:
 
 def _hosts(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[str]:
     told = [str(host) for host in run.get("hosts", [])]
-    return told or list(dict.fromkeys(s.host for e in evidences for s in e.history.sessions if s.host))
+    told = told or list(dict.fromkeys(s.host for e in evidences for s in e.history.sessions if s.host))
+    return machines.with_those_of(evidences, told)

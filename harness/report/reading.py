@@ -303,7 +303,7 @@ def victims(evidence: Evidence) -> list[str]:
 def found(evidence: Evidence) -> list[str]:
     """Names of the phenomena that the verdict found, each once: ``lost update (P4)``, ``hidden deadlock``."""
     names = [f"{a.phenomenon.value} ({a.adya})" if a.adya else a.phenomenon.value for a in evidence.verdict.anomalies]
-    names += ["deadlock" if d.seen_by_server else "hidden deadlock" for d in evidence.verdict.deadlocks]
+    names += [d.phenomenon.value for d in evidence.verdict.deadlocks if d.phenomenon]
     return list(dict.fromkeys(names))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -14,8 +14,9 @@ from rich.text import Text
 
 from harness.evidence.model import Evidence
 from harness.history import Wait
-from harness.report import words
+from harness.report import machines, words
 from harness.report.columns import Line, timeline_lines
+from harness.report.machines import Machine
 from harness.report.reading import found, paired, telling_picture, victims
 from harness.report.specifications import Listed, Specification, separated, specifications
 
@@ -52,6 +53,7 @@ def case_renderable(evidence: Evidence) -> RenderableType:
         *([Text(), Text(words.one_line(history.about))] if history.about else []),
         Text(),
         _facts(evidence),
+        *_machines(evidence),
         Text(),
         _Timeline(evidence),
     ]
@@ -139,7 +141,7 @@ def _run_head(run: Mapping[str, Any]) -> str:
 
 def _run_facts(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[Text]:
     versions = ", ".join(f"{name} {version}" for name, version in dict(run.get("versions", {})).items())
-    hosts = ", ".join(str(host) for host in run.get("hosts", []))
+    hosts = ", ".join(machines.with_those_of(evidences, map(str, run.get("hosts", []))))
     options = ", ".join(f"{name}={value}" for name, value in dict(run.get("options", {})).items())
     facts = {"hosts": hosts, "versions": versions, "options": options}
     lines = [Text(f"{name:<9}{words.one_line(text)}") for name, text in facts.items() if text]
@@ -166,9 +168,6 @@ def _facts(evidence: Evidence) -> Table:
     grid.add_column(overflow="fold")
     for i, text in enumerate(words.places(history)):
         grid.add_row("where" if i == 0 else "", Text(words.one_line(text)))
-    hosts = dict.fromkeys(session.host for session in history.sessions if session.host)
-    if len(hosts) > 1:
-        grid.add_row("hosts", Text(", ".join(f"{s.name} on {s.host}" for s in history.sessions)))
     grid.add_row("level", Text(words.one_line(words.levels(history))))
     grid.add_row("schedule", Text(words.one_line(words.schedule(history))))
     if history.file:
@@ -182,6 +181,34 @@ def _facts(evidence: Evidence) -> Table:
         for note in session.notes:
             grid.add_row("note", Text(words.one_line(f"{session.name}: {note}"), style="dim"))
     return grid
+
+
+def _machines(evidence: Evidence) -> list[RenderableType]:
+    """Where the sessions ran, and by which clocks; nothing if all ran at the controller."""
+    listed = machines.machines(evidence.history)
+    if not listed:
+        return []
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", overflow="fold", max_width=24)
+    grid.add_column(overflow="fold")
+    for one in listed:
+        told = Text("\n".join(_machine(one)))
+        grid.add_row(Text(one.name), told.append(f"\nlost: {one.lost}", style="bold magenta") if one.lost else told)
+    return [Text(), Text("Machines", style="bold"), grid, Text(machines.ORDER_ALONE, style="dim")]
+
+
+def _machine(one: Machine) -> Iterator[str]:
+    """A machine in a line or two."""
+    sessions = "no session ran there" if one.sessions == machines.UNKNOWN else f"ran {one.sessions}"
+    if one.is_controller:
+        yield f"the controller; {sessions}"
+        return
+    at = "" if one.address == machines.UNKNOWN else f" at {one.address}"
+    facts = [fact for fact in (f"{one.hostname}{at}", one.system, one.python) if fact != machines.UNKNOWN]
+    facts += [] if one.pid == machines.UNKNOWN else [f"agent's pid {one.pid}"]
+    yield f"{sessions}; {', '.join(facts)}"
+    if one.clock != machines.UNKNOWN:
+        yield f"clock {one.clock}, round trip {one.round_trip}"
 
 
 class _Timeline:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from harness.answers import TransactionEnd
 from harness.evidence.model import Evidence
-from harness.report import words
+from harness.report import machines, words
 from harness.report.columns import fold
 from harness.report.lanes import FILL, LEFT, Cards, Dots, Lanes
 from harness.report.reading import (
@@ -84,7 +84,9 @@ class _Timeline:
         canvas.text(_MARGIN, 26, fit(self._history.title, self._width - 36, 14, bold=True), "f-ink bold big")
         under = ", ".join([*words.servers(self._history).values(), words.levels(self._history)])
         top = 44.0
-        for line in fold(words.clean(under), int((self._width - 36) / text_width("x", 11)), 3):
+        cells = int((self._width - 36) / text_width("x", 11))
+        order = fold(machines.ORDER_ALONE, cells) if self._history.hosts else []
+        for line in [*fold(words.clean(under), cells, 3), *order]:
             canvas.text(_MARGIN, top, line, "f-soft small")
             top += _LINE
         top += 6

@@ -10,13 +10,15 @@ import math
 
 from harness.evidence.model import Evidence
 from harness.history import Wait, WaitPicture
-from harness.report import words
+from harness.report import machines, words
 from harness.report.columns import fold
 from harness.report.reading import sessions, telling_picture, victims
 from harness.report.svg import DASHES, SERVERS, Canvas, fit, text_width
 
 _MARGIN = 18
 _PILL = 34  # height of a node
+_PILL_ON = 46  # of one that says its machine too
+_WIDEST_ON = 160  # of such a one; names of machines are long
 _LABELLED = 6  # waits; more are only numbered, their words stand in the list below
 _ALL_SHOWN = 10  # sessions; of more, only those that wait or hold are drawn
 _ROW = 17
@@ -41,7 +43,8 @@ def _key(evidence: Evidence) -> str:
 def _nobody(evidence: Evidence) -> str:
     title = f"Who waited for whom in {words.one_line(evidence.history.title) or evidence.history.case}"
     canvas = Canvas(title, "Nobody waited for another session.", _key(evidence))
-    names = ", ".join(words.one_line(name) for name in sessions(evidence.history))
+    places = machines.on(evidence.history)
+    names = ", ".join(f"{words.one_line(name)} {places.get(name, '')}".rstrip() for name in sessions(evidence.history))
     canvas.circle(38, 38, 14, "f-card s-edge")
     canvas.text(38, 43, "✓", "f-ink bold big", text_anchor="middle")
     canvas.text(64, 35, "Nobody waited for another session", "f-ink bold")
@@ -54,6 +57,8 @@ class _Graph:
         self._evidence, self._picture = evidence, picture
         history = evidence.history
         self._victims = set(victims(evidence))
+        self._places = machines.places(history)
+        self._pill = _PILL_ON if self._places else _PILL
         self._closing = set(zip(picture.cycle, picture.cycle[1:] + picture.cycle[:1], strict=True))
         involved = [name for wait in picture.waits for name in (wait.waiter, wait.holder)]
         names = sessions(history)
@@ -69,12 +74,15 @@ class _Graph:
                 self._servers.append(server)
         self._labelled = len(picture.waits) <= _LABELLED
         count = len(self._nodes)
-        self._radius = 150.0 if count <= 2 else max(125.0, count * 96 / (2 * math.pi))
-        aside = 190 if self._labelled else 70
+        self._wide = {name: self._room(name) for name in self._nodes}
+        widest = max(self._wide.values()) if self._places else 0.0
+        self._radius = 150.0 if count <= 2 else max(125.0, count * max(96.0, widest + 24) / (2 * math.pi))
+        aside = 190 if self._labelled else max(70.0, widest / 2 + 10)
         self._width = max(2 * (self._radius + aside), 600.0)
-        self._wide = {name: min(max(text_width(self._shown(name), bold=True) + 20, 46), 130) for name in self._nodes}
         title = f"Who waited for whom in {words.one_line(history.title) or history.case}"
         edges = "; ".join(f"{w.waiter} waits for {w.holder}: {words.resource(w)}" for w in picture.waits)
+        if self._places:
+            edges += f". {', '.join(f'{name} {place}' for name, place in machines.on(history).items())}"
         cycle = f" Cycle: {' → '.join(picture.cycle)}." if picture.cycle else ""
         self._canvas = Canvas(title, f"{edges}.{cycle}", _key(evidence))
 
@@ -83,6 +91,15 @@ class _Graph:
         return fit(
             sign + words.one_line(name.replace("?", "pid ", 1) if name.startswith("?") else name), 112, bold=True
         )
+
+    def _place(self, name: str) -> str:
+        """The machine that a session ran on, as it fits into its node."""
+        return fit(f"on {self._places[name]}", _WIDEST_ON - 26, 11) if name in self._places else ""
+
+    def _room(self, name: str) -> float:
+        """The width of a session's node."""
+        alone = min(max(text_width(self._shown(name), bold=True) + 20, 46), 130)
+        return max(alone, text_width(self._place(name), 11) + 26)
 
     def draw(self) -> str:
         top = self._head()
@@ -165,7 +182,7 @@ class _Graph:
         """Where the way from a node to a point leaves the node's pill, ``room`` pixels before it."""
         x, y = self._at(name)
         dx, dy = toward_x - x, toward_y - y
-        half_x, half_y = self._wide[name] / 2 + room, _PILL / 2 + room
+        half_x, half_y = self._wide[name] / 2 + room, self._pill / 2 + room
         scale = min(half_x / abs(dx) if dx else math.inf, half_y / abs(dy) if dy else math.inf, 1.0)
         return x + dx * scale, y + dy * scale
 
@@ -201,13 +218,18 @@ class _Graph:
         elif name in self._picture.cycle:
             edge, thick = "red-ink", 2.2
         dash = "4 3" if name.startswith("?") else ""
-        canvas.group(words.who(name) + (", the victim" if name in self._victims else ""))
+        place = self._place(name)
+        said = words.who(name) + (f" on {self._places[name]}" if place else "")
+        canvas.group(said + (", the victim" if name in self._victims else ""))
         canvas.rect(
-            x - wide / 2, y - _PILL / 2, wide, _PILL, f"f-{fill} s-{edge}", rx=17, stroke_width=thick, stroke_dasharray=dash
+            x - wide / 2, y - self._pill / 2, wide, self._pill, f"f-{fill} s-{edge}", rx=17, stroke_width=thick,
+            stroke_dasharray=dash,
         )  # fmt: skip
-        canvas.text(x, y + 4.5, self._shown(name), f"f-{ink} bold", text_anchor="middle")
+        canvas.text(x, y + (-2.5 if place else 4.5), self._shown(name), f"f-{ink} bold", text_anchor="middle")
+        if place:
+            canvas.text(x, y + 13, place, f"f-{ink} small", text_anchor="middle")
         if len(self._nodes) <= _ALL_SHOWN and name in self._victims:
-            canvas.text(x, y + _PILL / 2 + 14, "victim", "f-red-ink bold small", text_anchor="middle")
+            canvas.text(x, y + self._pill / 2 + 14, "victim", "f-red-ink bold small", text_anchor="middle")
         canvas.end()
 
     def _middle(self) -> None:

@@ -262,8 +262,8 @@ def anomaly_title(anomaly: Anomaly) -> str:
 
 
 def deadlock_title(deadlock: Deadlock) -> str:
-    """``deadlock: T1 → T2 → T1``, or ``hidden deadlock: …``."""
-    kind = "deadlock" if deadlock.seen_by_server else "hidden deadlock"
+    """``deadlock: T1 → T2 → T1``, ``hidden deadlock: …``, or ``ring of waits: …`` if no server called it one."""
+    kind = deadlock.phenomenon.value if deadlock.phenomenon else "ring of waits"
     return f"{kind}: {cycle(deadlock.cycle)}" if deadlock.cycle else f"{kind}, its cycle not seen"
 
 
@@ -272,7 +272,9 @@ def deadlock_end(deadlock: Deadlock) -> str:
     by = {
         Detector.server: "the server's own detector ended it",
         Detector.harness: "no server could see it; the harness ended it",
-        Detector.nobody: "nobody ended it",
+        Detector.nobody: "nobody ended it"
+        if deadlock.phenomenon
+        else "no victim's error came from the server: no deadlock is found",
     }[deadlock.ended_by]
     if not deadlock.victim:
         return by

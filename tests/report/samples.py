@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness.answers import DeadlockReport, ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.evidence.model import Anomaly, Deadlock, Detector, Evidence, Phenomenon, Status, Verdict
+from harness.evidence.verdict import judge
 from harness.history import (
     DatabaseRecord,
     Event,
     EventKind,
     History,
+    HostRecord,
     Operation,
     Phase,
     RunEnd,
@@ -23,6 +26,7 @@ from harness.history import (
     Wait,
     WaitPicture,
 )
+from harness.scenario.model import Expectation
 
 PG = DatabaseRecord(
     alias="sales",
@@ -56,10 +60,14 @@ def w(item: str, value: Any = None) -> Operation:
     return Operation(action="w", item=item, value=value, known=value is not None)
 
 
-class Recorder:
-    """Writes events as the runner would."""
+BEGAN = 1784975467.0  # 2026-07-25 10:31:07 UTC, when the cases began by the controller's clock
 
-    def __init__(self, database: str = "sales") -> None:
+
+class Recorder:
+    """Writes events as the runner would. ``clocks``: of sessions on another machine, how far its clock is ahead."""
+
+    def __init__(self, database: str = "sales", clocks: dict[str, float] | None = None) -> None:
+        self.clocks = clocks or {}
         self.events: list[Event] = []
         self.pictures: list[WaitPicture] = []
         self.at = 0.0
@@ -91,9 +99,10 @@ class Recorder:
 
     def end(self, session: str, kind: EventKind = EventKind.ok, *operations: Operation, **more: Any) -> None:
         begun = self._open.pop(session)
+        unheard = more.pop("unheard", False)  # its machine was cut off: nobody tells when
         key = (session, begun.database)
         word = begun.statement.split()[0].rstrip(";").upper() if begun.statement else ""
-        ended = {"COMMIT": TransactionEnd.committed, "ROLLBACK": TransactionEnd.aborted}.get(word)
+        ended = more.pop("ended", {"COMMIT": TransactionEnd.committed, "ROLLBACK": TransactionEnd.aborted}.get(word))
         if word == "BEGIN":
             self._transaction.add(key)
         if ended:
@@ -110,7 +119,11 @@ class Recorder:
             phase=begun.phase,
             **more,
         )
-        self.events[-1] = event.model_copy(update={"seconds": event.at - begun.at})
+        known: dict[str, Any] = {"seconds": event.at - begun.at}
+        if session in self.clocks and not unheard:
+            ahead = BEGAN + self.clocks[session]
+            known |= {"host_began": ahead + begun.at + 0.0001, "host_ended": ahead + event.at - 0.0001}
+        self.events[-1] = event.model_copy(update=known)
 
     def step(self, session: str, step: str, statement: str, *operations: Operation, **more: Any) -> None:
         begun = {key: more.pop(key) for key in ("database", "parameters", "attempt", "phase") if key in more}
@@ -126,6 +139,7 @@ def history(case: str, title: str, recorder: Recorder, names: list[str], **more:
     databases = more.pop("databases", [PG])
     level = more.setdefault("level", "read committed")
     observed = more.pop("observed", level)
+    on = more.pop("on", {})  # by session, for those that did not run at the controller
     return History(
         case=case,
         scenario=case.split("[")[0],
@@ -137,7 +151,7 @@ def history(case: str, title: str, recorder: Recorder, names: list[str], **more:
         sessions=[
             SessionRecord(
                 name=name,
-                host=more.get("host", "alpha"),
+                host=on.get(name, more.get("host", "alpha")),
                 pids={database.alias: str(4100 + i) for database in databases},
                 observed_levels={database.alias: observed for database in databases},
             )
@@ -657,6 +671,172 @@ def many_steps(sessions: int = 6, rounds: int = 6) -> Evidence:
     )
 
 
+PC1 = HostRecord(
+    name="pc1",
+    hostname="DESKTOP-8K2PQ1",
+    address="192.168.1.21",
+    system="Windows 11",
+    python="3.12.4",
+    driver="psycopg 3.2.10",
+    pid="9120",
+    clock_offset=-0.0014,
+    clock_error=0.00011,
+    round_trip=0.00022,
+)
+PC2 = HostRecord(
+    name="pc2",
+    hostname="pc2.lan",
+    address="192.168.1.22",
+    system="Linux 6.1.0-37-amd64",
+    python="3.11.2",
+    driver="psycopg 3.2.10",
+    pid="4711",
+    clock_offset=5.0031,
+    clock_error=0.00013,
+    round_trip=0.00026,
+)
+LAN = PG.model_copy(update={"server": "192.168.1.20:5432"})
+DEADLOCK = Expectation(finds=(Phenomenon.deadlock,), victim="T2", errors={"T2.next": "deadlock"})
+
+
+def _on_two_pcs() -> tuple[Recorder, list[Wait]]:
+    """T1 on pc1 and T2 on pc2 hold a row each and wait for the other's; the ring is seen."""
+    rec = Recorder(clocks={"T1": PC1.clock_offset, "T2": PC2.clock_offset})
+    waits = []
+    for name, other in (("T1", "T2"), ("T2", "T1")):
+        rec.step(name, f"{name}.begin", "BEGIN")
+        rec.step(name, f"{name}.own", UPDATE.format(name[1]), w(f"budget{name[1]}", 90))
+        waits.append(
+            Wait(
+                waiter=name,
+                holder=other,
+                database="sales",
+                step=f"{name}.next",
+                resource=f"transaction {740 + int(other[1])}, row (0,{other[1]}) of budgets",
+                asked="ShareLock",
+                waiter_pid=str(4099 + int(name[1])),
+                holder_pid=str(4099 + int(other[1])),
+            )
+        )
+    for name, other in (("T1", "T2"), ("T2", "T1")):
+        rec.start(name, f"{name}.next", UPDATE.format(other[1]))
+        rec.blocked(name, other)
+    rec.pictures.append(
+        WaitPicture(
+            seq=len(rec.events),
+            at=rec.at,
+            reason="a cycle",
+            waits=waits,
+            cycle=["T1", "T2"],
+            servers=["sales"],
+            seen_by_server=True,
+        )
+    )
+    return rec, waits
+
+
+def _judged(what: History, expectation: Expectation) -> Evidence:
+    return Evidence(run="k3x9", history=what, expectation=expectation.as_record(), verdict=judge(what, expectation))
+
+
+def two_pcs() -> Evidence:
+    """(i) A deadlock of sessions on two machines, whose clocks differ by five seconds."""
+    rec, _ = _on_two_pcs()
+    detail = "Process 4101 waits for ShareLock on transaction 741; blocked by process 4100."
+    aborted = {"ended": TransactionEnd.aborted, "wait": 0.1032, "detail": detail}
+    rec.fail("T2", ErrorKind.deadlock, "40P01", "deadlock detected", **aborted)
+    rec.end("T1", EventKind.ok, w("budget2", 80), wait=0.0006)
+    rec.step("T2", "T2.rollback", "ROLLBACK")
+    rec.step("T1", "T1.commit", "COMMIT")
+    what = history(
+        "two_pcs[promptsales@postgresql-read_committed]",
+        "Two PCs change two budgets in opposite order",
+        rec,
+        ["T1", "T2"],
+        databases=[LAN],
+        on={"T1": "pc1", "T2": "pc2"},
+        hosts=[PC1, PC2],
+        controller="alpha",
+        reports=[DeadlockReport(database="sales", source="server log", text=LOG.replace("4102", "4101"))],
+    )
+    return _judged(what, DEADLOCK)
+
+
+CUT = "pc2 is cut off: nothing was heard from it for 2 s"
+
+
+def cut_off() -> Evidence:
+    """(j) The same, but the cable of pc2 is pulled: nobody hears whom the server chose."""
+    rec, _ = _on_two_pcs()
+    rec.fail("T2", ErrorKind.connection, "host", CUT, ended=TransactionEnd.aborted, wait=2.08, unheard=True)
+    rec.end("T1", EventKind.ok, w("budget2", 80), wait=0.0311)
+    rec._add(EventKind.skipped, "T2", "T2.rollback", text="the run had ended")
+    rec._add(EventKind.skipped, "T1", "T1.commit", text="the run had ended")
+    what = history(
+        "cut_off[promptsales@postgresql-read_committed]",
+        "A cable is pulled while two PCs wait for each other",
+        rec,
+        ["T1", "T2"],
+        databases=[LAN],
+        on={"T1": "pc1", "T2": "pc2"},
+        hosts=[PC1, PC2.model_copy(update={"lost": CUT})],
+        controller="alpha",
+        end=RunEnd.lost,
+        end_text=CUT,
+    )
+    return _judged(what, DEADLOCK)
+
+
+EVIL = "<b>pc</b>\x1b[31m&\"'] --very-long-name-of-a-machine.of-some-department.example.com"
+
+
+def machine_room(sessions: int = 9) -> Evidence:
+    """(k) Many sessions on several machines, one of them here; names that are long, or would be markup."""
+    names = [f"T{i}" for i in range(1, sessions + 1)]
+    machines = ["pc1", EVIL, "pc2", ""]
+    on = {name: machines[i % 4] for i, name in enumerate(names) if machines[i % 4]}
+    rec = Recorder(clocks=dict.fromkeys(on, 0.0))
+    evil = PC1.model_copy(
+        update={
+            "name": EVIL,
+            "hostname": "</td><script>alert(1)</script>",
+            "address": "fe80::1%<i>",
+            "system": "<u>\x07",
+            "python": "",
+            "driver": "",
+            "pid": "",
+            "clock_offset": 1e12,
+            "round_trip": 0.0,
+            "lost": "<img src=x>\nhas ended",
+        }
+    )
+    rec.step(names[0], f"{names[0]}.own", "BEGIN; " + UPDATE.format(1), w("b1", 90))
+    waits = []
+    for name in names[1:]:
+        rec.start(name, f"{name}.next", UPDATE.format(1))
+        rec.blocked(name, names[0])
+        wait = Wait(
+            waiter=name, holder=names[0], database="sales", resource="row (0,1) of budgets", asked="ShareLock",
+            waiter_pid=name[1:],
+        )  # fmt: skip
+        waits.append(wait)
+    rec.pictures.append(WaitPicture(seq=1, at=rec.at, reason="all but one wait", waits=waits))
+    rec.step(names[0], f"{names[0]}.commit", "COMMIT")
+    for name in names[1:]:
+        rec.end(name, EventKind.ok, w("b1", 80), wait=0.0003)
+    what = history(
+        f"machine_room_{sessions}[promptsales@postgresql-read_committed]",
+        "A machine room",
+        rec,
+        names,
+        databases=[LAN],
+        on=on,
+        hosts=[PC1, evil, PC2],
+        controller="alpha",
+    )
+    return _judged(what, Expectation())
+
+
 SAMPLES = {
     "cascade": cascade,
     "hidden": hidden,
@@ -667,6 +847,11 @@ SAMPLES = {
     "nasty": nasty,
     "isolation": isolation,
     "many_steps": many_steps,
+    "two_pcs": two_pcs,
+    "cut_off": cut_off,
+    "machine_room": machine_room,
+    "small_room": partial(machine_room, 3),
+    "full_room": partial(machine_room, 16),
 }
 
 

@@ -100,7 +100,7 @@ def test_many_sessions_are_told_line_by_line() -> None:
 def test_a_run_is_summed_up() -> None:
     evidences = [make() for make in SAMPLES.values()]
     text = printed(run_renderable(run_of(evidences), evidences), 140)
-    assert "9 cases: 5 passed, 3 failed, 1 error" in text
+    assert "14 cases: 9 passed, 3 failed, 2 error" in text
     assert "hidden deadlock" in text
     assert "lost update (P4)" in text
     assert "SecantusDB 0.7.0b3 at localhost:27017 (stand-in for MongoDB)" in text
