@@ -72,5 +72,7 @@ def failed(argv: Sequence[str], code: int, said: str) -> None:
     """Raise what fits what was said."""
     said = " / ".join(said.split("\n")).strip(" /")
     if REFUSALS.search(said):
-        raise Refused(f"this kernel or container refuses {Path(argv[0]).name}: {said} (a container needs --privileged)")
+        raise Refused(
+            f"this kernel has no such namespaces and links, or not for a container without --privileged: {said}"
+        )
     raise Failed(f"{' '.join(argv)} ended with {code}: {said}")

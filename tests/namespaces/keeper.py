@@ -1,8 +1,8 @@
 """A process that holds namespaces: while it lives they live, and it lives no longer than who made it.
 
-Nothing has a name under /run/netns. The first process of a new pid namespace waits for the end of its input, a pipe whose other
-end only this process holds; when the pipe breaks, however that came about, the kernel ends all processes of the namespace, and
-with them goes all that was theirs: interfaces, mounts, a host name.
+Nothing has a name under /run/netns. The first process of a new pid namespace waits for the end of its input, a pipe whose
+other end only this process holds. When the pipe breaks, however that came about, the kernel ends all processes of the
+namespace, and with them goes all that was theirs: interfaces, mounts, a host name.
 """
 
 from __future__ import annotations

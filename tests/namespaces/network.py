@@ -35,8 +35,8 @@ SWITCH = """ip link add switch type bridge; ip link set switch addrgenmode none 
 class Network:
     """PCs called pc1, pc2, …, there until `close`, or until this process ends, however it ends.
 
-    `address` is the controller's, where the PCs reach a server; `ssh_config`, `bin`, `environment` make `ssh pc1` work; `folder`
-    holds all files.
+    `address` is the controller's, where the PCs reach a server; `environment`, `bin` or `ssh_config` make `ssh pc1` work;
+    `folder` holds all files.
     Raises `Refused` where it cannot be, with the reason.
     """
 
@@ -128,8 +128,8 @@ class Network:
 def reserve() -> tuple[socket.socket, ipaddress.IPv4Network]:
     """A network of 254 addresses that is nobody's, and what keeps its like from taking it while this process lives.
 
-    That is a socket with an abstract name: the kernel has one such name once in a network namespace, which is where addresses
-    must differ, and takes it back from whoever ends.
+    That is a socket with an abstract name: the kernel has one such name once in a network namespace, which is where
+    addresses must differ, and takes it back from whoever ends.
     """
     taken = routes()
     for subnet in candidates(os.getpid()):

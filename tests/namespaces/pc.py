@@ -17,7 +17,7 @@ from polling import eventually
 
 from namespaces import pythons
 from namespaces.commands import SYSTEM, failed, program
-from namespaces.keeper import Keeper
+from namespaces.keeper import Keeper, end
 from namespaces.link import Link, Way
 from namespaces.ssh import write_server
 
@@ -163,7 +163,7 @@ class PC:
     def close(self) -> None:
         """End all that runs on it."""
         if hasattr(self, "link") and self.link.relay:
-            self.link.relay.kill()
+            end(self.link.relay)
         self.keeper.close()
 
 

@@ -63,7 +63,7 @@ ctypes.pythonapi.PyType_Modified(ctypes.py_object(datetime.datetime))
 def make(folder: Path, distributions: Iterable[str] | None, seconds: float) -> Path:
     """A virtual environment around the tests' own interpreter; gives its python.
 
-    `distributions`: all that is installed in it, None: what the tests themselves have; `seconds`: how far its clock is ahead.
+    `distributions`: all that it has installed, None: what the tests have; `seconds`: how far its clock is ahead.
     """
     real = Path(sys.executable).resolve()
     packages = folder / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"

@@ -10,10 +10,12 @@ import sys
 import textwrap
 from pathlib import Path
 
+import execnet
 import pytest
 from polling import eventually
 
 from namespaces import Network, commands
+from namespaces.fixtures import shared
 from namespaces.network import candidates, reserve
 
 
@@ -26,6 +28,22 @@ def test_ssh_goes_by_the_name_of_the_pc(pcs: Network) -> None:
         answer = ssh(pcs, name, "hostname && pwd")
         assert (answer.stdout.split(), answer.stderr) == ([name, str(pcs[name].home)], "")
         assert ssh(pcs, pcs[name].address, "hostname").stdout == f"{name}\n"
+
+
+def test_execnet_goes_by_the_name_too(pcs: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `--tx` does: by the `ssh` that is first on the PATH, or by the ssh_config it is told."""
+    say = "import os; channel.send((os.uname().nodename, os.getpid()))"
+    group = execnet.Group()
+    told = group.makegateway(f"ssh=pc1//ssh_config={pcs.ssh_config}//python={pcs['pc1'].bare_python()}")
+    monkeypatch.setenv("PATH", pcs.environment["PATH"])
+    found = group.makegateway("ssh=pc2")
+    try:
+        for name, gateway in ("pc1", told), ("pc2", found):
+            host, pid = gateway.remote_exec(say).receive(20)
+            assert host == name
+            assert pid in pcs[name].processes("python")
+    finally:
+        group.terminate(5)
 
 
 def test_the_python3_of_a_pc_is_that_of_the_tests(pcs: Network) -> None:
@@ -104,6 +122,12 @@ def test_networks_keep_apart(pcs: Network) -> None:
         again.close()
         assert not mine.overlaps(other_subnet)
     assert len(set(candidates(7))) == 2048 + 512
+
+
+def test_a_process_has_one_network(pcs: Network) -> None:
+    with shared as again:
+        assert again is pcs
+    assert pcs["pc1"].listening()
 
 
 def test_closed_all_is_gone(leftovers: Leftovers) -> None:
@@ -203,7 +227,7 @@ def test_without_capabilities_it_is_refused(pcs: Network) -> None:
 
 def test_a_kernel_that_refuses_is_no_failure_of_the_tests() -> None:
     said = "unshare: unshare failed: Operation not permitted\n"
-    with pytest.raises(commands.Refused, match=r"refuses unshare: .* not permitted"):
+    with pytest.raises(commands.Refused, match=r"without --privileged: .* not permitted"):
         commands.failed(["/usr/bin/unshare", "--net"], 1, said)
     with pytest.raises(commands.Failed, match=r"ip .*none-such.* ended with 1"):
         commands.call(["ip", "link", "show", "dev", "none-such"])
