@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +31,7 @@ from harness.runner.coordinator import Coordinator
 from harness.runner.databases import Databases, Made
 from harness.runner.driver import Driver, Endpoint
 from harness.runner.recorder import Recorder
+from harness.runner.remote.places import HERE, Place
 from harness.runner.watch import Watch
 from harness.runner.worker import Worker, worker_for
 from harness.scenario.model import Case, Entry, Expectation, Placed, Scenario, Schedule, Session, Step
@@ -66,13 +67,17 @@ class Bench:
         self.made = made
         self.endpoint = Endpoint("db", made.engine, made.url, "read committed", made.name, made.server)
 
-    def harness(self, case: Case) -> Recorder:
-        """Run a case's schedule; gives what was recorded."""
+    def harness(self, case: Case, places: Mapping[str, Place] | None = None) -> Recorder:
+        """Run a case's schedule, its sessions at ``places`` or here; gives what was recorded."""
+        at = places or {}
         recorder = Recorder()
         arrivals = Arrivals()
         run_by: dict[str, Worker] = {}
         with ExitStack() as stack:
-            drivers = {one.name: Driver(one, {"db": self.endpoint}, {}) for one in case.scenario.sessions}
+            drivers = {
+                one.name: Driver(one, {"db": self.endpoint}, {}, place=at.get(one.name, HERE))
+                for one in case.scenario.sessions
+            }
             for driver in drivers.values():
                 stack.callback(driver.close)
             observer = self.made.engine.observe(self.made.url, "bench")

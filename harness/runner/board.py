@@ -28,6 +28,9 @@ from harness.scenario.model import Case, Entry, Step
 FIRST_LOOK = 0.0003
 """Seconds that a step may take before the server is asked about it: a plain step on loopback has answered by then."""
 
+MOST_JITTER = 0.002
+"""Seconds that another machine's answer is given at most, beyond a round trip, before the server is asked about the step."""
+
 LONGEST_PAUSE = 0.02
 """Seconds between two looks at a step that neither answers nor is blocked."""
 
@@ -87,6 +90,8 @@ class Board:
         self._last_words = 0.0
         away = {id(worker.driver.place): worker.driver.place for worker in workers.values()}
         self._away = [place for place in away.values() if place is not HERE]
+        farthest = max((place.round_trip for place in self._away), default=0.0)
+        self.first_look = FIRST_LOOK + farthest + min(2 * farthest, MOST_JITTER)
 
     @property
     def going(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.answers import ErrorKind, ErrorRecord
 from harness.history import Phase
-from harness.runner.board import FIRST_LOOK, LONGEST_PAUSE, Board, Running
+from harness.runner.board import LONGEST_PAUSE, Board, Running
 from harness.scenario.model import Entry, Step
 
 HOLDER_GRACE = 0.1
@@ -79,10 +79,10 @@ class Flexible:
     def settle(self) -> None:
         """Wait until every running step has ended or is blocked by the server's word."""
         board = self._board
-        pause = FIRST_LOOK
+        pause = board.first_look
         while board.going and any(not running.blocked for running in board.running.values()):
             if self._collect(pause):
-                pause = FIRST_LOOK
+                pause = board.first_look
             else:
                 self._look([running for running in board.running.values() if not running.blocked])
                 pause = min(pause * 2, LONGEST_PAUSE)

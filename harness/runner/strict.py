@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.history import RunEnd, Wait
-from harness.runner.board import FIRST_LOOK, LONGEST_PAUSE, Board, Running, releases
+from harness.runner.board import LONGEST_PAUSE, Board, Running, releases
 from harness.scenario.model import Entry, Hold, Step
 
 CHAIN_GRACE = 0.01
@@ -73,7 +73,7 @@ class Strict:
                 self._waiting.remove(old)
             self._pass(may_block=True)
             if board.running.get(session) is old and len(self._waiting) == before and board.going:
-                self._take(FIRST_LOOK)  # held back: only what the others do can change that
+                self._take(self._board.first_look)  # held back: only what the others do can change that
                 self._give_up_after(old, 2 * board.case.scenario.deadline, began, held=True)
 
     def _pass(self, *, may_block: bool) -> None:
@@ -123,14 +123,14 @@ class Strict:
         """Whether the step has ended: waits for that, or until the servers say that it is blocked."""
         board = self._board
         began = time.perf_counter()
-        pause = FIRST_LOOK
+        pause = self._board.first_look
         overdue = False
         while board.going and running.completion is None:
             if may_block and self._is_blocked(running, since=began):
                 self._take(0)  # what the server said before it blocked the step is here by now
                 break
             if self._take(pause):
-                pause = FIRST_LOOK
+                pause = self._board.first_look
                 continue
             self._look(undecided=running if first else None)
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -153,7 +153,7 @@ class Strict:
         That looks for 10 ms at each step that is blocked, and what was begun before goes on meanwhile.
         """
         until = time.perf_counter() + CHAIN_GRACE
-        pause = FIRST_LOOK
+        pause = self._board.first_look
         while running.completion is None and self._board.going and (left := until - time.perf_counter()) > 0:
             if self._fresh and self._seen.get(running):
                 return

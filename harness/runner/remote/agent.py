@@ -103,8 +103,13 @@ class Agent:
             self._waker.send(b".")
 
     def _listen_for_life(self) -> None:
-        while time.monotonic() - self._heard < ALONE:
+        looked = time.monotonic()
+        while looked - self._heard < ALONE:
             time.sleep(0.2)
+            now = time.monotonic()
+            if now - looked > ALONE / 2:  # we slept ourselves: whether anybody spoke we cannot know
+                self._heard = now
+            looked = now
         self._end()
 
     # -- in the main thread

@@ -145,8 +145,13 @@ class Link:
 
     def _pulse(self) -> None:
         """Give signs of life and look for some."""
+        looked = time.monotonic()
         while not self._closing.wait(PULSE) and not self.lost:
-            if time.monotonic() - self._heard > SILENCE:
+            now = time.monotonic()
+            if now - looked > PULSE + SILENCE / 2:  # we slept ourselves: whether it was silent we cannot know
+                self._heard = now
+            looked = now
+            if now - self._heard > SILENCE:
                 self._lose(f"{self.name} is cut off: nothing was heard from it for {SILENCE:g} s")
                 return
             with contextlib.suppress(OSError):

@@ -31,6 +31,11 @@ class Place(Protocol):
         ...
 
     @property
+    def round_trip(self) -> float:
+        """Seconds of a word there and back."""
+        ...
+
+    @property
     def lost(self) -> str:
         """Why nobody there can be spoken to any more; empty while all is well."""
         ...
@@ -49,6 +54,7 @@ class Here:
 
     name = socket.gethostname()
     controller = ""
+    round_trip = 0.0
     lost = ""
 
     def open(self, engine: Engine, url: str, options: SessionOptions) -> Connection:
@@ -70,6 +76,7 @@ class _There:
         self._link = link
         self.name = link.name
         self.controller = link.controller
+        self.round_trip = link.clock.round_trip
 
     @property
     def lost(self) -> str:

@@ -18,7 +18,7 @@ from harness.engines.base import Notice, Outcome, SessionOptions, Statement
 PULSE = 0.4
 """Seconds between two signs of life of the controller, each of which is answered."""
 
-SILENCE = 2.5
+SILENCE = 2.0
 """Seconds without a sign of life after which the controller calls a machine cut off."""
 
 ALONE = 4.0
