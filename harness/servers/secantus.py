@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import secrets
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -81,6 +82,8 @@ def _launch(
         return f"mongodb://{login}{host}:{port}/?directConnection=true"
 
     def log_in(port: int) -> None:
+        # The driver looks twice a second at a server that is not there; a socket can be tried as often as one likes.
+        socket.create_connection((address, port), timeout=1).close()
         with pymongo.MongoClient[dict[str, object]](url(port), serverSelectionTimeoutMS=1000) as client:
             client.admin.command("ping")
 
@@ -93,7 +96,7 @@ def _launch(
                 *("--cache-size", "256M", "--log-level", "WARNING"),
             ],
             login=log_in,
-            not_yet=(pymongo.errors.PyMongoError,),
+            not_yet=(pymongo.errors.PyMongoError, OSError),
             folder=folder,
             cwd=folder,
             env=processes.clean_environment(folder),
