@@ -40,12 +40,12 @@ class Target:
             return (
                 f"{self.label}: its URL says a loopback address, which is another machine there; write {address} in it"
             )
-        listens = ", ".join(("127.0.0.1", *self.addresses))
+        only = f"is reached at {', '.join(self.addresses)} only" if self.addresses else "listens on 127.0.0.1 only"
         if self.origin == "up":
             way = f"'harness down', then 'harness up --listen {address} --allow CLIENT'"
         else:
             way = f"set PROMPTSALES_LISTEN={address} and PROMPTSALES_ALLOW=CLIENT"
-        return f"{self.label}: its server listens on {listens} only; {way}"
+        return f"{self.label}: its server {only}; {way}"
 
 
 class Servers(Protocol):

@@ -317,7 +317,7 @@ def test_a_target_says_who_can_get_there(reached: EmbeddedServers, embedded: Emb
         assert reached.target(logical).out_of_reach(OTHER) == ""
         assert reached.target(logical).addresses == (OTHER,)
     assert reached.target("cache").out_of_reach("10.0.0.1") == (
-        "cache@redis: its server listens on 127.0.0.1, 127.0.0.2 only; set PROMPTSALES_LISTEN=10.0.0.1 and "
+        "cache@redis: its server is reached at 127.0.0.2 only; set PROMPTSALES_LISTEN=10.0.0.1 and "
         "PROMPTSALES_ALLOW=CLIENT"
     )
     assert (
@@ -421,7 +421,7 @@ def test_kept_servers_say_where_they_listen_and_the_set_remembers(
     servers.listen(["10.0.0.1"], [CLIENT])  # it runs already
     assert servers.target("cache") == place
     assert place.out_of_reach("10.0.0.1") == (
-        "cache@redis: its server listens on 127.0.0.1, 127.0.0.2 only; 'harness down', then "
+        "cache@redis: its server is reached at 127.0.0.2 only; 'harness down', then "
         "'harness up --listen 10.0.0.1 --allow CLIENT'"
     )
 
