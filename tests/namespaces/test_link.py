@@ -21,6 +21,7 @@ from namespaces.link import Way
 ECHO = """
 import socket
 datagrams, streams = socket.socket(type=socket.SOCK_DGRAM), socket.create_server(("", 7))
+datagrams.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)  # SO_RCVBUFFORCE: what the link does not lose nobody loses
 datagrams.bind(("", 7))
 print("ready", flush=True)
 import threading

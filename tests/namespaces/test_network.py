@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 import execnet
@@ -165,28 +166,31 @@ def test_killed_all_is_gone(leftovers: Leftovers) -> None:
 
 
 class Leftovers:
-    """What a network is made of, and what of it can still be found."""
+    """What a network is made of, and what of it is still there, by marks that the kernel does not soon give to others."""
 
     def of(self, network: Network) -> dict[str, list[str]]:
         keepers = [network.switch, *(pc.keeper for pc in network.pcs)]
-        spaces = [keeper.link(kind) for keeper in keepers for kind in ("net", "pid_for_children")]
-        spaces += [pc.keeper.link(kind) for pc in network.pcs for kind in ("uts", "mnt")]
-        files = [f"/sys/class/net/{network.interface}", str(network.folder)]
-        return {"spaces": spaces, "files": files, "processes": sorted(self.dwellers(spaces))}
+        spaces = {keeper.link(kind) for keeper in keepers for kind in ("net", "pid_for_children")}
+        processes = {of for of, inside in self.processes().items() if inside & spaces}
+        interface = f"{network.interface} {Path('/sys/class/net', network.interface, 'ifindex').read_text()}"
+        return {"processes": sorted(processes), "interfaces": [interface], "folders": [str(network.folder)]}
 
-    def left(self, seen: dict[str, list[str]]) -> list[str]:
-        return [*filter(os.path.exists, seen["files"]), *self.dwellers(seen["spaces"])]
+    def left(self, seen: dict[str, list[str]]) -> set[str]:
+        interfaces = set()
+        for file in Path("/sys/class/net").glob("psh-*/ifindex"):
+            with suppress(OSError):  # another one of its kind, gone meanwhile
+                interfaces.add(f"{file.parent.name} {file.read_text()}")
+        folders = {folder for folder in seen["folders"] if os.path.exists(folder)}
+        return set(seen["processes"]) & set(self.processes()) | set(seen["interfaces"]) & interfaces | folders
 
     @staticmethod
-    def dwellers(spaces: list[str]) -> set[str]:
-        """The processes in one of the namespaces."""
-        found = set()
-        for link in Path("/proc").glob("[0-9]*/ns/*"):
-            try:
-                if os.readlink(link) in spaces:
-                    found.add(link.parts[2])
-            except OSError:  # it has ended meanwhile
-                continue
+    def processes() -> dict[str, set[str]]:
+        """All there are, by pid and the moment they began, with the namespaces they are in."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended meanwhile
+                began = (folder / "stat").read_text().rpartition(")")[2].split()[19]
+                found[f"{folder.name} {began}"] = {os.readlink(folder / "ns" / kind) for kind in ("net", "pid")}
         return found
 
 
