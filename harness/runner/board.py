@@ -310,7 +310,7 @@ class Board:
             ring = " → ".join([*(wait.waiter for wait in cycle), cycle[0].waiter])
             if not self.watch.seen_by_server(cycle):
                 return f"{said}; {ring} is a deadlock that no server can see: name the step to cancel in 'break_cycle:'"
-            return f"{said}; {ring} is a deadlock that the server has not ended in time: raise 'deadline:'"
+            return f"{said}; {ring} is a ring of waits that the server has not ended in time: raise 'deadline:'"
         return f"{said}, which has no further step that would let it go: end its transaction in the schedule"
 
     def finish_lost(self, why: str) -> None:

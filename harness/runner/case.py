@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -103,7 +103,11 @@ class Play:
             self.end = self._coordinate(recorder)
         end = self.end[0]
         self._hosts = stage.hosts()
-        self._reports = [] if end is RunEnd.lost else self._deadlock_reports(recorder)
+        cut_off = any(host.lost for host in self._hosts)
+        if cut_off:  # a victim there cannot tell any more that it was one: the servers may
+            self._reports = self._deadlock_reports(list(stage.endpoints))
+        elif end is not RunEnd.lost:
+            self._reports = self._deadlock_reports(recorder.deadlocks)
         if not scenario.shared:
             stage.close_sessions()  # before the final read: an open transaction may block it
         if end is RunEnd.completed or (end is not RunEnd.lost and not scenario.shared):
@@ -264,8 +268,8 @@ class Play:
             stop_all(workers.values(), disconnect=not self.scenario.shared)
             arrivals.close()
 
-    def _deadlock_reports(self, recorder: Recorder) -> list[DeadlockReport]:
-        where = recorder.deadlocks
+    def _deadlock_reports(self, where: Sequence[str]) -> list[DeadlockReport]:
+        """The servers' own reports about these databases."""
         if not where:
             return []
         with contextlib.suppress(EngineError):

@@ -84,7 +84,9 @@ def start(
             processes.give_to(data, who)
         _initdb(what, programs, data, password, env, who, addresses)
         with (data / "pg_hba.conf").open("a", encoding="ascii") as rules:
-            rules.writelines(f"host all all {client} scram-sha-256\n" for client in listening.clients)
+            # This machine too, by its own address: a URL may say that one.
+            for client in (*listening.clients, *addresses):
+                rules.write(f"host all all {client}{_whole(client)} scram-sha-256\n")
     except OSError as problem:
         raise one_line(problem, f"{what} cannot be made") from problem
 
@@ -119,6 +121,11 @@ def start(
     except psycopg.Error as problem:
         raise ServerError(f"{what} did not create its databases: {problem}") from problem
     return {database: url(port, database) for database in databases}
+
+
+def _whole(address: str) -> str:
+    """What makes a network of one address."""
+    return "" if "/" in address else "/128" if ":" in address else "/32"
 
 
 def _initdb(

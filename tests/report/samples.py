@@ -768,7 +768,7 @@ CUT = "pc2 is cut off: nothing was heard from it for 2 s"
 def cut_off() -> Evidence:
     """(j) The same, but the cable of pc2 is pulled: nobody hears whom the server chose."""
     rec, _ = _on_two_pcs()
-    rec.fail("T2", ErrorKind.connection, "host", CUT, ended=TransactionEnd.aborted, wait=2.08, unheard=True)
+    rec.fail("T2", ErrorKind.connection, "host lost", CUT, ended=TransactionEnd.aborted, wait=2.08, unheard=True)
     rec.end("T1", EventKind.ok, w("budget2", 80), wait=0.0311)
     rec._add(EventKind.skipped, "T2", "T2.rollback", text="the run had ended")
     rec._add(EventKind.skipped, "T1", "T1.commit", text="the run had ended")

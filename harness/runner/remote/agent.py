@@ -38,8 +38,11 @@ from harness.runner.remote.wire import ALONE, told, unpacked
 LAST_CANCEL = 0.5
 """Seconds that statements have to be cancelled in before the process ends."""
 
-_PIP = {"postgresql": "psycopg[binary]", "sqlserver": "pyodbc", "mongodb": "pymongo", "redis": "redis"}
-_DRIVERS = {"postgresql": "psycopg", "sqlserver": "pyodbc", "mongodb": "pymongo", "redis": "redis"}
+PIP = {"postgresql": "psycopg[binary]", "sqlserver": "pyodbc", "mongodb": "pymongo", "redis": "redis"}
+"""What pip installs for each engine."""
+
+DRIVERS = {"postgresql": "psycopg", "sqlserver": "pyodbc", "mongodb": "pymongo", "redis": "redis"}
+"""The module that each engine imports."""
 
 
 class Channel(Protocol):
@@ -231,7 +234,7 @@ def opened(name: str, url: str, options: SessionOptions) -> Session:
     try:
         return engine(name).open(url, options)
     except ImportError as missing:
-        raise DriverMissing(f"{_DRIVERS[name]} cannot be imported there ({missing}): {how_to_install(name)}") from None
+        raise DriverMissing(f"{DRIVERS[name]} cannot be imported there ({missing}): {how_to_install(name)}") from None
     except HarnessError:
         raise
     except Exception as error:  # noqa: BLE001 - a driver's surprise is why there is no session
@@ -240,14 +243,14 @@ def opened(name: str, url: str, options: SessionOptions) -> Session:
 
 def how_to_install(name: str) -> str:
     """What to do where the driver of an engine is missing."""
-    return f"{sys.executable} -m pip install '{_PIP[name]}'"
+    return f"{sys.executable} -m pip install '{PIP[name]}'"
 
 
 def driver(name: str) -> str:
     """``psycopg 3.2.3``: the driver that an engine has loaded."""
-    module = sys.modules.get(_DRIVERS[name])
+    module = sys.modules.get(DRIVERS[name])
     version = getattr(module, "__version__", "") or getattr(module, "version", "")
-    return f"{_DRIVERS[name]} {version}".strip()
+    return f"{DRIVERS[name]} {version}".strip()
 
 
 def serve(channel: Channel) -> None:

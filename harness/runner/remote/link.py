@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import statistics
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -47,11 +48,15 @@ https://www.postgresql.org/docs/current/runtime-config-connection.html
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Another machine's clock: seconds that it is ahead, give or take ``error``, as the quickest exchange has it."""
+    """Another machine's clock: seconds that it is ahead, give or take ``error``, as the quickest exchange has it.
+
+    ``median`` is the round trip of an ordinary exchange, in seconds.
+    """
 
     offset: float = 0.0
     error: float = 0.0
     round_trip: float = 0.0
+    median: float = 0.0
 
 
 class Link:
@@ -75,9 +80,12 @@ class Link:
 
     # -- the way there
 
-    def connect(self) -> None:
-        """Reach the machine, start the agent, look at its clock. Raises HostError."""
-        self._gateway = open_gateway(self.host)
+    def connect(self, gateway: Gateway | None = None) -> None:
+        """Reach the machine, start the agent, look at its clock. Raises HostError.
+
+        A ``gateway`` that is open already becomes this link's own.
+        """
+        self._gateway = gateway or open_gateway(self.host)
         try:
             channel = self._channel = self._gateway.inner.remote_exec(START)
             channel.send(sources())
@@ -124,15 +132,16 @@ class Link:
             self._gateway.close()
 
     def _look_at_clock(self) -> Clock:
-        best = Clock(round_trip=float("inf"))
+        best, trips = Clock(round_trip=float("inf")), []
         for number in range(EXCHANGES):
             wall, began = time.time(), time.perf_counter()
             self._say("ping", number)
             told = self._pong(number)
             trip = time.perf_counter() - began
+            trips.append(trip)
             if trip < best.round_trip:
                 best = Clock(told - (wall + trip / 2), trip / 2, trip)
-        return best
+        return replace(best, median=statistics.median(trips))
 
     def _pong(self, number: int) -> float:
         deadline = time.monotonic() + OPEN_SECONDS  # the first one waits for the agent's modules
@@ -190,7 +199,7 @@ class Link:
     def url(self, url: str) -> str:
         """A database's URL as it is reached from there: what is loopback here has this machine's address there."""
         parts = urlsplit(url)
-        if not self.controller or (parts.hostname or "") not in _LOOPBACK:
+        if self.controller in _LOOPBACK or (parts.hostname or "") not in _LOOPBACK:
             return url
         login, at, _ = parts.netloc.rpartition("@")
         where = f"[{self.controller}]" if ":" in self.controller else self.controller

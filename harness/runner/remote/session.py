@@ -68,7 +68,7 @@ class RemoteSession:
             self._far.send(b".")
 
     def _lost(self) -> Outcome:
-        error = ErrorRecord(kind=ErrorKind.connection, code="host", message=self._gone)
+        error = ErrorRecord(kind=ErrorKind.connection, code="host lost", message=self._gone)
         return Outcome(error=error, ended=TransactionEnd.aborted if self._in_transaction else None)
 
     # -- as the coordinator uses it

@@ -3,10 +3,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from namespaces import mended, pcs
 
 from harness.runner.remote.link import Link
 from harness.runner.remote.places import Hosts
 from harness.runner.remote.specs import host_specs
+
+__all__ = ["mended", "pcs"]
 
 
 @pytest.fixture

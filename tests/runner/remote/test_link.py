@@ -201,7 +201,7 @@ def test_an_agent_that_is_killed(link: Connect, url: str) -> None:
     assert one.lost.startswith("pc1: the agent there has ended, or was killed")
     error = idle.run(Statement("SELECT 1")).error
     assert error is not None
-    assert (error.kind, error.code, error.message) == (ErrorKind.connection, "host", one.lost)
+    assert (error.kind, error.code, error.message) == (ErrorKind.connection, "host lost", one.lost)
     assert idle.fileno() == -1
     with pytest.raises(HostError, match="pc1: no session could be opened there: pc1: the agent"):
         opened(one, url)
