@@ -85,7 +85,7 @@ def start(
         _initdb(what, programs, data, password, env, who, addresses)
         with (data / "pg_hba.conf").open("a", encoding="ascii") as rules:
             # This machine too, by its own address: a URL may say that one.
-            for client in (*listening.clients, *addresses):
+            for client in (*listening.addresses, *listening.clients):
                 rules.write(f"host all all {client}{_whole(client)} scram-sha-256\n")
     except OSError as problem:
         raise one_line(problem, f"{what} cannot be made") from problem

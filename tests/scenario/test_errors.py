@@ -273,7 +273,7 @@ def test_schedules(tmp_path: Path, written: str, said: str) -> None:
         "database of two": (
             "database: promptsales",
             "database: [cache, cach]",
-            "3:20: unknown database 'cach', did you",
+            "3:19: unknown database 'cach', did you",
         ),
         "database twice": (
             "database: promptsales",

@@ -246,7 +246,7 @@ def test_one_rule_for_each_client_and_nothing_wider(reached: EmbeddedServers) ->
             asked = "SELECT address, netmask, auth_method FROM pg_hba_file_rules WHERE 'all' = ANY (database)"
             rules = {(address, mask): way for address, mask, way in connection.execute(asked) if address}
         one = "255.255.255.255"
-        expected = {("127.0.0.1", one), ("::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), (CLIENT, one)}
+        expected = {("127.0.0.1", one), ("::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), (OTHER, one), (CLIENT, one)}
         assert set(rules) == expected | ({("127.0.0.8", "255.255.255.252")} if server == "pg2" else set())
         assert set(rules.values()) == {"scram-sha-256"}
         text = (reached.folder.path / server / "data" / "pg_hba.conf").read_text("ascii")
