@@ -60,14 +60,16 @@ class Databases:
         """
         with self._lock:
             target = self._servers.target(logical)
-            if target.url not in self._admins:
-                return self._make(target, levels, name, furnishing)
+            known = target.url in self._admins
             try:
                 return self._make(target, levels, name, furnishing)
             except DataError:  # the server is well: what was to fill the database is wrong
                 raise
-            except HarnessError:  # it was there before: if the server has died since, another one may take its place
-                self.forget(target)
+            except HarnessError:
+                self.forget(target)  # whoever asks next looks anew
+                if not known:
+                    raise
+                # It was there before: if the server has died since, another one may take its place.
                 return self._make(self._servers.target(logical), levels, name, furnishing)
 
     def _make(self, target: Target, levels: Sequence[str], name: str, furnishing: Furnishing | None) -> Made:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from harness.errors import HarnessError, ServerError
 from harness.servers import processes
 from harness.servers.base import LOGICAL, Target
+from harness.servers.login import log_in
 from harness.servers.runfolder import Record, RunFolder, end, one_line, reap
 from harness.servers.urls import make_target
 
@@ -120,7 +121,7 @@ class SharedServers(ABC):
         with self.folder.lock(server):
             record = self.folder.read(server)
             if record and record.ready:
-                if record.alive:
+                if record.alive and (server not in self._renew or _serves(record)):
                     self.joined(record)
                     return record
                 if self.folder.owner and server not in self._renew:
@@ -145,3 +146,12 @@ class SharedServers(ABC):
                 end(record)
                 raise
             return record
+
+
+def _serves(record: Record) -> bool:
+    """Whether one can log in: the process of a server that somebody found dead may take a moment to end."""
+    try:
+        log_in(next(iter(record.urls.values())))
+    except Exception:  # noqa: BLE001 - a driver's own classes, each for each
+        return False
+    return True

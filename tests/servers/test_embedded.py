@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,7 @@ import redis
 from polling import eventually
 
 from harness.errors import ServerError
+from harness.servers import processes
 from harness.servers.base import LOGICAL
 from harness.servers.embedded import EmbeddedServers, embedded_servers
 from harness.servers.login import log_in
@@ -160,6 +163,27 @@ def test_a_server_that_went_away_is_told_with_its_log() -> None:
         again = embedded_servers(servers.folder.path.name.removeprefix("run-"), os.getpid())
         with pytest.raises(ServerError, match=r"valkey went away during the run(?s:.*)\n    "):
             again.target("cache")
+    finally:
+        servers.stop()
+
+
+def test_a_server_that_was_found_dead_is_replaced_though_its_process_still_ends() -> None:
+    servers = embedded_servers(new_run_id(), os.getpid())
+    try:
+        first = servers.target("cache")
+        record = servers.folder.read("valkey")
+        assert record is not None
+        processes.stop(record.pid, record.created)
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as ending:
+            record.pid, record.created = ending.pid, processes.started_at(ending.pid) or 0.0
+            servers.folder.write(record)
+            servers.forget("cache")
+            second = servers.target("cache")
+            assert ending.wait(20) != 0  # it was not waited for
+        assert second.url != first.url
+        log_in(second.url)
+        servers.forget("cache")
+        assert servers.target("cache") == second  # one that lets us in is left as it is
     finally:
         servers.stop()
 

@@ -5,6 +5,8 @@ The servers are of this run, as with ``--tx``: they listen for the PCs.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -333,6 +335,21 @@ def test_a_victim_that_cannot_tell(desk: Desk, server: Server) -> None:
     assert evidence.history.end is RunEnd.lost
     assert Phenomenon.deadlock not in evidence.verdict.phenomena
     assert any(picture.cycle for picture in evidence.history.pictures)
+
+
+def test_the_server_is_restarted(desk: Desk, server: Server) -> None:
+    end = desk.begin(SLEEPS)
+    eventually(lambda: waiting(server), "B waits")
+    (postmaster,) = [one for one in desk.suite.servers.otherwise.folder.records() if one.server == "pg1"]  # type: ignore[attr-defined]
+    os.kill(postmaster.pid, signal.SIGQUIT)
+    evidence = end()
+    assert evidence.verdict.status is Status.error
+    assert evidence.history.end is RunEnd.lost
+    assert ends(evidence, "hold") is EventKind.ok  # what had been seen is kept
+    assert not any(host.lost for host in evidence.history.hosts)
+    again = desk.run(TWO_HOSTS)  # on a new server, which listens for the PCs too
+    assert again.verdict.status is Status.passed
+    assert [one.host for one in again.history.sessions] == ["pc1", "pc2"]
 
 
 def _lost(evidence: Evidence, why: str) -> None:
