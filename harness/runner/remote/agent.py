@@ -108,7 +108,7 @@ class Agent:
     def _listen_for_life(self) -> None:
         looked = time.monotonic()
         while looked - self._heard < ALONE:
-            time.sleep(0.2)
+            time.sleep(0.2)  # silence is no event
             now = time.monotonic()
             if now - looked > ALONE / 2:  # we slept ourselves: whether anybody spoke we cannot know
                 self._heard = now
@@ -225,7 +225,7 @@ class Agent:
             if held.running:
                 threading.Thread(target=held.session.cancel, daemon=True).start()
         if any(held.running for held in list(self._held.values())):
-            time.sleep(LAST_CANCEL)
+            time.sleep(LAST_CANCEL)  # the process ends after it, whatever the servers say
         os._exit(0)
 
 

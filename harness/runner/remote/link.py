@@ -80,12 +80,9 @@ class Link:
 
     # -- the way there
 
-    def connect(self, gateway: Gateway | None = None) -> None:
-        """Reach the machine, start the agent, look at its clock. Raises HostError.
-
-        A ``gateway`` that is open already becomes this link's own.
-        """
-        self._gateway = gateway or open_gateway(self.host)
+    def connect(self) -> None:
+        """Reach the machine, start the agent, look at its clock. Raises HostError."""
+        self._gateway = open_gateway(self.host)
         try:
             channel = self._channel = self._gateway.inner.remote_exec(START)
             channel.send(sources())
