@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from tables import renew
 
 from fixtures.giving import SCHEMAS
 from fixtures.seed import Plan, plan_of, promptads, promptcrm, promptsales
@@ -236,12 +237,7 @@ def main() -> None:
         lines = report(times, sum(counts["seed"].values()), summary)
         print("\n".join(lines))
         if asked.table:
-            text = asked.table.read_text(encoding="utf-8")
-            before, _, rest = text.partition("<!-- seeding -->")
-            _, _, after = rest.partition("<!-- end -->")
-            asked.table.write_text(
-                f"{before}<!-- seeding -->\n" + "\n".join(lines) + f"\n<!-- end -->{after}", encoding="utf-8"
-            )
+            renew(asked.table, "seeding", "\n".join(lines))
     finally:
         shutil.rmtree(folder)
         servers.stop()

@@ -23,6 +23,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import psycopg
+from tables import renew
 
 from harness.engines.base import SessionOptions
 from harness.history import EventKind
@@ -283,10 +284,7 @@ def main() -> None:
     given = parser.parse_args()
     table = measure(given.rounds)
     if given.table:
-        text = given.table.read_text(encoding="utf-8")
-        head, _, rest = text.partition("<!-- steps -->")
-        tail = rest.partition("<!-- end -->")[2]
-        given.table.write_text(f"{head}<!-- steps -->\n{table}\n<!-- end -->{tail}", encoding="utf-8")
+        renew(given.table, "steps", table)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steps import Bench, case_of, median_ms, session
+from tables import renew
 
 from harness.history import ENDINGS, Event
 from harness.runner.databases import Databases
@@ -160,10 +161,7 @@ def main() -> None:
         text = measure(given.rounds, specs)
     print(text)
     if given.table:
-        page = given.table.read_text(encoding="utf-8")
-        head, _, rest = page.partition("<!-- two_hosts -->")
-        tail = rest.partition("<!-- end -->")[2]
-        given.table.write_text(f"{head}<!-- two_hosts -->\n{text}\n<!-- end -->{tail}", encoding="utf-8")
+        renew(given.table, "two_hosts", text)
 
 
 if __name__ == "__main__":
