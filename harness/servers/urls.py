@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from harness.errors import ServerError, did_you_mean
 from harness.servers.base import REAL_ENGINE, Target
@@ -122,6 +122,25 @@ def reach_of(url: str) -> str:
     authority = re.split(r"[/?#]", _split(url.strip())[3], maxsplit=1)[0]
     hosts = [unquote(re.sub(r":\d*$", "", host)).strip("[]").lower() for host in authority.split(",")]
     return "loopback" if all(map(_is_loopback, hosts)) else "network"
+
+
+def seen_from(url: str, address: str) -> str:
+    """``url`` as a machine writes it that sees this one at ``address``: what is loopback here has that address there.
+
+    >>> seen_from("postgresql://u:p@127.0.0.1:5432/", "10.0.0.1"), seen_from("redis://db.example", "10.0.0.1")
+    ('postgresql://u:p@10.0.0.1:5432/', 'redis://db.example')
+    """
+    parts = urlsplit(url)
+    if _here(address) or not _here(parts.hostname or ""):
+        return url
+    login, at, _ = parts.netloc.rpartition("@")
+    where = f"[{address}]" if ":" in address else address
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit(parts._replace(netloc=f"{login}{at}{where}{port}"))
+
+
+def _here(host: str) -> bool:
+    return host in ("", "localhost", "127.0.0.1", "::1")
 
 
 def _is_loopback(host: str) -> bool:

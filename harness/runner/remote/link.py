@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from execnet.gateway_base import Channel
 
@@ -23,14 +22,13 @@ from harness.runner.remote.session import RemoteSession
 from harness.runner.remote.source import START, sources
 from harness.runner.remote.specs import HostSpec
 from harness.runner.remote.wire import PULSE, SILENCE, packed
+from harness.servers.urls import seen_from
 
 EXCHANGES = 30
 """Looks at the other machine's clock; the quickest one counts."""
 
 OPEN_SECONDS = 20.0
 """Seconds that a session may take to be opened there; drivers give up before."""
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 _WATCHFUL = {
     "postgresql": {
@@ -195,13 +193,7 @@ class Link:
 
     def url(self, url: str) -> str:
         """A database's URL as it is reached from there: what is loopback here has this machine's address there."""
-        parts = urlsplit(url)
-        if self.controller in _LOOPBACK or (parts.hostname or "") not in _LOOPBACK:
-            return url
-        login, at, _ = parts.netloc.rpartition("@")
-        where = f"[{self.controller}]" if ":" in self.controller else self.controller
-        port = f":{parts.port}" if parts.port else ""
-        return urlunsplit(parts._replace(netloc=f"{login}{at}{where}{port}"))
+        return seen_from(url, self.controller)
 
     def _refusal(self, kind: str, text: str) -> HarnessError:
         cls = getattr(errors, kind, EngineError)
