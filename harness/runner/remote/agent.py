@@ -11,9 +11,9 @@ with the process end its connections and their locks.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -33,16 +33,12 @@ from harness.engines.base import (
 )
 from harness.engines.waiting import readable
 from harness.errors import DriverMissing, EngineError, HarnessError
+from harness.runner.remote.drivers import DRIVERS, driver, how_to_install
+from harness.runner.remote.questions import QUESTIONS
 from harness.runner.remote.wire import ALONE, told, unpacked
 
 LAST_CANCEL = 0.5
 """Seconds that statements have to be cancelled in before the process ends."""
-
-PIP = {"postgresql": "psycopg[binary]", "sqlserver": "pyodbc", "mongodb": "pymongo", "redis": "redis"}
-"""What pip installs for each engine."""
-
-DRIVERS = {"postgresql": "psycopg", "sqlserver": "pyodbc", "mongodb": "pymongo", "redis": "redis"}
-"""The module that each engine imports."""
 
 
 class Channel(Protocol):
@@ -219,6 +215,17 @@ class Agent:
         with contextlib.suppress(OSError):
             self._channel.send(("closed", held.number))
 
+    def _on_ask(self, number: int, question: str, *arguments: Any) -> None:
+        threading.Thread(target=self._ask, args=(number, question, *arguments), daemon=True).start()
+
+    def _ask(self, number: int, question: str, *arguments: Any) -> None:
+        try:
+            answer = json.dumps(QUESTIONS[question](*arguments))
+        except Exception as error:  # noqa: BLE001 - a driver that is imported may raise anything
+            self._channel.send(("refused", number, "EngineError", f"{question}: {surprise(error)}"))
+        else:
+            self._channel.send(("answered", number, answer))
+
     def _end(self) -> None:
         """Ask the servers to stop what still runs, then end the process: the system closes its connections."""
         for held in list(self._held.values()):
@@ -239,18 +246,6 @@ def opened(name: str, url: str, options: SessionOptions) -> Session:
         raise
     except Exception as error:  # noqa: BLE001 - a driver's surprise is why there is no session
         raise EngineError(surprise(error)) from None
-
-
-def how_to_install(name: str) -> str:
-    """What to do where the driver of an engine is missing."""
-    return f"{sys.executable} -m pip install '{PIP[name]}'"
-
-
-def driver(name: str) -> str:
-    """``psycopg 3.2.3``: the driver that an engine has loaded."""
-    module = sys.modules.get(DRIVERS[name])
-    version = getattr(module, "__version__", "") or getattr(module, "version", "")
-    return f"{DRIVERS[name]} {version}".strip()
 
 
 def serve(channel: Channel) -> None:

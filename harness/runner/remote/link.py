@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import statistics
 import threading
 import time
@@ -121,8 +122,10 @@ class Link:
         )
 
     def close(self) -> None:
-        """End the agent, and with it what is left there. Never raises."""
+        """End the agent, and with it what is left there; who waits for an answer waits no more. Never raises."""
         self._closing.set()
+        for waiting in list(self._opening.values()):
+            waiting.put(("lost", "the way to it is closed"))
         if self._gateway is not None:
             self._gateway.close()
 
@@ -174,22 +177,33 @@ class Link:
                 options.as_text,
             )
         number = next(self._numbers)
-        answer = self._opening[number] = SimpleQueue()
+        self._wait_for("no session could be opened there", number, "open", engine, self.url(url), packed(options))
+        with self._lock:
+            return self._sessions[number]
+
+    def ask(self, question: str, *arguments: Any) -> Any:
+        """What the agent answers to one of :mod:`harness.runner.remote.questions`.
+
+        Raises HostError if the machine is lost, EngineError if what it was to look at surprised it.
+        """
+        number = next(self._numbers)
+        return self._wait_for("nothing could be asked there", number, "ask", question, *arguments)
+
+    def _wait_for(self, otherwise: str, number: int, order: str, *arguments: Any) -> Any:
+        """Give the order, wait for its answer. Raises HostError, saying ``otherwise``, and what the agent raises."""
+        waiting = self._opening[number] = SimpleQueue()
         try:
-            self._say("open", number, engine, self.url(url), packed(options))
-            kind, *rest = answer.get(timeout=OPEN_SECONDS)
+            self._say(order, number, *arguments)
+            kind, *rest = waiting.get(timeout=OPEN_SECONDS)
         except (OSError, Empty) as error:
-            raise HostError(
-                f"{self.name}: no session could be opened there: {self.lost or error or 'it does not answer'}"
-            ) from None
+            raise HostError(f"{self.name}: {otherwise}: {self.lost or error or 'it does not answer'}") from None
         finally:
             self._opening.pop(number, None)
         if kind == "lost":
-            raise HostError(f"{self.name}: no session could be opened there: {rest[0]}")
+            raise HostError(f"{self.name}: {otherwise}: {rest[0]}")
         if kind == "refused":
             raise self._refusal(*rest)
-        with self._lock:
-            return self._sessions[number]
+        return rest[0] if rest else None
 
     def url(self, url: str) -> str:
         """A database's URL as it is reached from there: what is loopback here has this machine's address there."""
@@ -215,6 +229,8 @@ class Link:
                 self._answer(int(rest[0]), kind, str(rest[1]), str(rest[2]))
             elif kind == "opened":
                 self._opened(*rest)
+            elif kind == "answered":
+                self._answer(int(rest[0]), kind, json.loads(rest[1]))
             elif session := self._sessions.get(rest[0]):
                 session.hear(kind, *rest[1:])
                 if kind == "closed":

@@ -18,6 +18,8 @@ _WITH_IT = (
     "harness.runner",
     "harness.runner.remote",
     "harness.runner.remote.agent",
+    "harness.runner.remote.drivers",
+    "harness.runner.remote.questions",
     "harness.runner.remote.wire",
 )
 
