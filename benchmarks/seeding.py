@@ -30,7 +30,6 @@ from typing import Any
 import psycopg
 from tables import renew
 
-from fixtures.giving import SCHEMAS
 from fixtures.seed import Plan, plan_of, promptads, promptcrm, promptsales
 from fixtures.seed.columns import Rows
 from fixtures.seed.copy_binary import HEADER, TRAILER, copy_rows
@@ -38,7 +37,7 @@ from fixtures.seed.plan import FAMILY
 from fixtures.seed.run import Place, Summary, seed
 from harness.engines import engine
 from harness.promptsales.cipher import Cipher, seed_key
-from harness.schemas import Wanted, apply, scripts
+from harness.schemas import PROMPTSALES, Wanted, apply, scripts
 from harness.servers import open_servers
 from harness.suite import new_run_id
 
@@ -128,7 +127,7 @@ class Server:
             name = f"psh_seeding_{self._number}_{logical}"
             self.admin.create(name, ())
             urls[logical] = POSTGRESQL.database_url(self.url, name)
-            apply(POSTGRESQL, urls[logical], scripts(SCHEMAS, logical, "postgresql", Wanted.empty, server=True))
+            apply(POSTGRESQL, urls[logical], scripts(PROMPTSALES, logical, "postgresql", Wanted.empty, server=True))
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
         return urls
