@@ -1,4 +1,4 @@
-"""The command line: ``harness run | spec | show | report | check | up | down | status | seed | schema``."""
+"""The command line: ``harness run | spec | show | report | check | doctor | up | down | status | seed | schema``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from harness.doctor_cli import doctor
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
 from harness.seed_cli import coherence, seed
 from harness.spec_cli import app as spec_app
@@ -200,6 +201,9 @@ def report(
             draw_missing(folder, run, now)
         page = Store(folder.parent, folder.name).write("report.html", report_html(run, evidences, drawn(folder, run)))
     print(page)
+
+
+app.command()(doctor)
 
 
 # -- servers that stay
