@@ -35,6 +35,9 @@ _PORTS = {"postgresql": 5432, "sqlserver": 1433, "mongodb": 27017, "redis": 6379
 _CHECK_THE_URL = re.compile(r"[;,]? ?\(?check user, password and database in the URL\)?")
 """Engines say it without knowing which URL; we know."""
 
+_SEEN_AS = re.compile(r'host "([0-9a-fA-F.:]+)"')
+"""In PostgreSQL's refusal: the address that it sees."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -176,6 +179,8 @@ class Visit:
         except (HarnessError, ValueError) as problem:  # ValueError: a URL that cannot be taken apart
             state = _state(problem)
             said = scrub(str(problem), target.url).removeprefix(f"from {self.name}: ")
+            if state is State.no_entry and (seen := _SEEN_AS.search(said)):
+                source = seen[1]  # in between, addresses may be translated: the server's word counts
             return Reach(target.logical, state, host, port, source, _CHECK_THE_URL.sub("", said))
         return Reach(target.logical, State.ok, host, port, source)
 

@@ -83,17 +83,17 @@ def to_install(machine: Machine, packages: Sequence[str]) -> str:
     """
     words = " ".join(quote(package) for package in packages)
     python = quote(machine.executable or "python3")
-    if machine.pip == "managed" and machine.local:
-        return f"make an environment and use it: {python} -m venv .venv, then: .venv/bin/pip install {words}"
-    if machine.pip == "managed":
-        return (
-            f"there: {python} -m venv ~/promptsales && ~/promptsales/bin/pip install {words}; "
-            f"and here: --tx …//python=~/promptsales/bin/python"
-        )
     there = "" if machine.local else "there: "
     pip = f"{python} -m pip install {words}"
+    if machine.pip == "managed":
+        folder = ".venv" if machine.local else "~/promptsales"
+        then = "use that one" if machine.local else f"here: --tx …//python={folder}/bin/python"
+        return (
+            f"{there}{python} -m venv {folder} && {folder}/bin/pip install {words}; then {then} (the system lets pip "
+            "install nothing; Debian, Ubuntu: sudo apt install python3-venv)"
+        )
     if machine.pip == "missing":
-        return f"{there}{python} -m ensurepip --user (Debian, Ubuntu: sudo apt install python3-pip), then: {pip}"
+        return f"{there}{python} -m ensurepip (Debian, Ubuntu: sudo apt install python3-pip), then: {pip}"
     return there + pip
 
 

@@ -105,7 +105,7 @@ def _what(server: Server, reach: Reach) -> str:
         case State.unknown:
             return f"it knows no machine called {reach.host} ({reach.said})"
         case State.no_entry:
-            return f"PostgreSQL at {at} does not let {reach.source or 'it'} in ({reach.said})"
+            return f"no line of pg_hba.conf lets {reach.source or 'it'} in at {at}"
         case _:
             return reach.said
 
@@ -134,7 +134,7 @@ def _of_clock(machine: Machine) -> Iterator[Finding]:
             Level.warning,
             (machine.name,),
             f"its clock is {elapsed(abs(clock.offset))} {way} the one here (± {elapsed(clock.error)})",
-            "turn on NTP (Linux: sudo timedatectl set-ntp true; Windows: w32tm /resync); the order of events is right anyway",
+            "turn on NTP (Linux: timedatectl set-ntp true; Windows: w32tm /resync); events are in the right order anyway",
         )
     if latency_level(clock) is Level.warning:
         yield Finding(

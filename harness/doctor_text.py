@@ -27,6 +27,8 @@ def table(examination: Examination) -> RenderableType:
         made.add_column(Text(one_line(machine.name)), overflow="fold")
     rows: dict[str, list[Text]] = {
         "machine": [_machine(machine) for machine in machines],
+        "address": [_known(machine.address) for machine in machines],
+        "system": [_known(machine.system) for machine in machines],
         "Python": [_python(machine) for machine in machines],
     }
     if any(machine.name != HERE for machine in machines):
@@ -73,8 +75,11 @@ def _reached(machine: Machine) -> bool:
 def _machine(machine: Machine) -> Text:
     if not _reached(machine):
         return _cell(Level.problem, "not reached")
-    told = ", ".join(part for part in (machine.hostname, machine.address, machine.system) if part)
-    return _cell(Level.problem, f"{told}: lost") if machine.problem else Text(one_line(told))
+    return _cell(Level.problem, f"{machine.hostname}: lost") if machine.problem else _known(machine.hostname)
+
+
+def _known(text: str) -> Text:
+    return Text(one_line(text) or _UNKNOWN)
 
 
 def _python(machine: Machine) -> Text:
@@ -85,7 +90,7 @@ def _clock(machine: Machine) -> Text:
     clock = machine.clock
     if machine.local or clock is None:
         return Text("the reference" if machine.name == HERE else _UNKNOWN)
-    sign = "+" if clock.offset >= 0 else "-"
+    sign = "" if abs(clock.offset) < 0.00005 else "+" if clock.offset > 0 else "-"
     return _cell(clock_level(clock), f"{sign}{elapsed(abs(clock.offset))} ± {elapsed(clock.error)}")
 
 
@@ -93,7 +98,7 @@ def _latency(machine: Machine) -> Text:
     clock = machine.clock
     if machine.local or clock is None:
         return Text(_UNKNOWN)
-    return _cell(latency_level(clock), f"{elapsed(clock.median)}, at least {elapsed(clock.round_trip)}")
+    return _cell(latency_level(clock), f"{elapsed(clock.median)} (least {elapsed(clock.round_trip)})")
 
 
 def _driver(machine: Machine, engine: str) -> Text:

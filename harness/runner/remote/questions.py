@@ -23,7 +23,7 @@ def installed(engines: Sequence[str]) -> dict[str, Any]:
     """The Python there, what pip can do for it (empty: all; ``missing``; ``managed``), the driver of each engine."""
     return {
         "executable": sys.executable or "python3",
-        "pip": "missing" if importlib.util.find_spec("pip") is None else "managed" if _managed() else "",
+        "pip": "managed" if _managed() else "missing" if importlib.util.find_spec("pip") is None else "",
         "drivers": {engine: found(engine) for engine in engines},
     }
 
