@@ -115,7 +115,8 @@ class PostgreSQLObserver:
             rows = self._connection.execute(_WAITS, (pids, [int(pid) for pid in run])).fetchall()
         except psycopg.Error as error:
             raise EngineError(f"PostgreSQL no longer answers the observer: {' '.join(str(error).split())}") from None
-        return [_server_wait(row) for row in rows]
+        # The two questions are asked one after the other: whom nobody blocks at the second one has been let go meanwhile.
+        return [_server_wait(row) for row in rows if row[1]]
 
     def lock_table(self, pids: Sequence[str]) -> list[dict[str, str]]:
         """``pg_locks`` for these sessions, without their locks on system catalogues and their own virtual xids."""

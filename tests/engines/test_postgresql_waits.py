@@ -5,10 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
+import pytest
 from polling import eventually
 
 from fixtures.databases import Database
-from harness.engines.postgresql_server import _WAITS, _server_wait
+from harness.engines import postgresql_server
+from harness.engines.postgresql_server import _WAITS, PostgreSQLObserver, _server_wait
 
 IS_BLOCKED = "pg_isolation_test_session_is_blocked(w.pid, $2::int[])"
 
@@ -52,3 +54,35 @@ def test_who_begins_to_wait_while_the_question_is_answered_has_its_lock(promptsa
             end.result()
     assert found.keys() == set(pids)
     assert all(resource.startswith("transaction ") for resource in found.values()), found
+
+
+def test_who_is_let_go_while_the_question_is_answered_does_not_wait(
+    promptsales_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocked at its first half, by nobody at its second: an ending that is on its way must not lose its cause."""
+    holder, waiter = (promptsales_db.connect(autocommit=False) for _ in range(2))
+    look, gate = promptsales_db.connect(), promptsales_db.connect()
+    connection = promptsales_db.connect(cursor_factory=psycopg.RawCursor)
+    observer = PostgreSQLObserver(connection)
+    look.execute("CREATE TABLE t (n int PRIMARY KEY)")
+    look.execute("INSERT INTO t VALUES (0)")
+    run = [str(one.info.backend_pid) for one in (holder, waiter)]
+
+    def waits(pid: int) -> bool:
+        asked = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
+        return look.execute(asked, (pid,)).fetchone() == ("Lock",)
+
+    stops = f"CASE WHEN {IS_BLOCKED} THEN pg_advisory_xact_lock_shared(7) IS NOT NULL END"
+    monkeypatch.setattr(postgresql_server, "_WAITS", _WAITS.replace(IS_BLOCKED, stops))
+    with ThreadPoolExecutor() as pool:
+        holder.execute("UPDATE t SET n = n")
+        end = pool.submit(waiter.execute, "UPDATE t SET n = n")
+        eventually(lambda: waits(waiter.info.backend_pid), "it waits")
+        assert [wait.holders for wait in observer.waits(run[1:], run)] == [(run[0],)]
+        gate.execute("SELECT pg_advisory_lock(7)")
+        answer = pool.submit(observer.waits, run[1:], run)
+        eventually(lambda: waits(connection.info.backend_pid), "the question stops")
+        holder.rollback()
+        end.result()
+        gate.execute("SELECT pg_advisory_unlock(7)")
+        assert answer.result() == []
