@@ -16,11 +16,15 @@ from harness.runner.remote.specs import HostSpec, host_specs
 from harness.scenario.model import Case, Scenario
 from harness.scenario.written import MARKS
 from harness.servers import MODE_VARIABLE
+from harness.servers.runfolder import RunFolder
+from harness.spread import go_away
 from harness.suite import Settings, Suite, new_run_id, parameters_of
 
-pytest_plugins = ("harness.plugin_specs",)
+pytest_plugins = ("harness.plugin_specs", "harness.plugin_workers")
 
 SUITE = pytest.StashKey[Suite]()
+AWAY = pytest.StashKey[RunFolder]()
+"""In a worker on another machine: what goes when it ends."""
 PAGE = pytest.StashKey[Path | HarnessError | None]()
 FOLDER = "scenarios"
 """YAML files below a folder of this name are collected; others when they are named on the command line."""
@@ -66,6 +70,8 @@ def pytest_configure(config: pytest.Config) -> None:
             schemas=root / config.getini("schemas") if config.getini("schemas") else None,
             hosts=() if joined else _hosts(config),
         )
+        if folder := go_away(joined, settings):
+            config.stash[AWAY] = folder
         config.stash[SUITE] = Suite(settings)
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
@@ -81,21 +87,6 @@ def _hosts(config: pytest.Config) -> tuple[HostSpec, ...]:
     return tuple(host_specs(config.getoption("tx", None) or ()))
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist which run it belongs to."""
-    settings = node.config.stash[SUITE].settings
-    node.workerinput["psh_run"] = settings.run_id
-    node.workerinput["psh_owner"] = settings.owner_pid
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Hear what a worker of pytest-xdist has to tell; one that died tells nothing."""
-    if told := getattr(node, "workeroutput", {}).get("psh_told"):
-        node.config.stash[SUITE].hear(told)
-
-
 def pytest_report_header(config: pytest.Config) -> str:
     """Where the databases come from, and where evidence goes."""
     suite = config.stash[SUITE]
@@ -105,7 +96,10 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def short(path: Path, config: pytest.Config) -> str:
     """A path as seen from where pytest was started."""
-    return os.path.relpath(path, config.invocation_params.dir)
+    try:
+        return os.path.relpath(path, config.invocation_params.dir)
+    except ValueError:  # Windows: it is on another drive
+        return str(path)
 
 
 # -- collection
@@ -183,6 +177,8 @@ class CaseItem(ScenarioItem):
         self.user_properties.append(("verdict", verdict.summary))
         if hosts := result.evidence.history.hosts:
             self.user_properties.append(("hosts", ", ".join(f"{host.name} ({host.hostname})" for host in hosts)))
+        elif AWAY in self.config.stash:
+            self.user_properties.append(("hosts", result.evidence.history.controller))
         if verdict.status is not Status.passed:
             expected = "\n".join(f"  {line}" for line in verdict.expected)
             happened = "\n".join(f"  {line}" for line in verdict.mismatches)

@@ -27,7 +27,7 @@ from harness.report.waits import waits_svg
 from harness.runner.case import Play
 from harness.runner.databases import Databases, Made
 from harness.runner.meanwhile import Meanwhile
-from harness.runner.remote.places import Hosts
+from harness.runner.remote.places import HERE, Hosts
 from harness.runner.remote.specs import HostSpec
 from harness.runner.secrecy import HIDDEN
 from harness.runner.stage import Stage
@@ -66,6 +66,16 @@ class Result:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was kept of a case, for the owner of the run on another machine."""
+
+    path: Path
+    evidence: Evidence
+    pictures: Mapping[str, str]
+    seconds: float
+
+
 @dataclass(slots=True)
 class Settings:
     """What a run is told. ``owner_pid`` is the process whose end is the run's end."""
@@ -82,6 +92,8 @@ class Settings:
     )
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     hosts: tuple[HostSpec, ...] = ()  # the machines that sessions run on; none: here
+    servers: Servers | None = field(default=None, repr=False)  # those of the run; else the mode's
+    away: bool = False  # whether this process is on another machine than the run's owner, who wants the evidence
 
 
 class Suite:
@@ -90,7 +102,7 @@ class Suite:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.mode = resolve_mode(settings.mode, settings.environ)
-        self.servers: Servers = open_servers(
+        self.servers: Servers = settings.servers or open_servers(
             self.mode,
             run_id=settings.run_id,
             owner_pid=settings.owner_pid,
@@ -102,6 +114,8 @@ class Suite:
         self.store = Store(settings.results, settings.run_id)
         self._began = time.time()
         self._opened = False
+        self._others: set[str] = set()  # host names of the machines that had a part in the run
+        self._outgoing: list[Kept] = []
         self._unwritable = ""
         self._reached = False
         self.meanwhile = Meanwhile()
@@ -234,10 +248,18 @@ class Suite:
             if not self._opened:  # not before: a run that kept nothing leaves nothing behind
                 self.store.open()
                 self._opened = True
-            return self.store.keep(evidence, pictures, seconds)
+            path = self.store.keep(evidence, pictures, seconds)
         except StoreError as error:
             self._unwritable = str(error)  # no case after this one needs to be run only to say it again
             raise
+        if self.settings.away:
+            self._outgoing.append(Kept(path, evidence, pictures, seconds))
+        return path
+
+    def outgoing(self) -> list[Kept]:
+        """What was kept since this was last asked, for the owner on another machine."""
+        kept, self._outgoing = self._outgoing, []
+        return kept
 
     def relative(self, file: Path) -> str:
         """A path as the evidence tells it: from the run's root, if it lies below."""
@@ -248,12 +270,13 @@ class Suite:
 
     def tell(self) -> dict[str, list[str]]:
         """What the owner has to know of a worker's part of the run; see :meth:`hear`."""
-        return {"swept": self.databases.swept, "sensitive": sorted(self._sensitive)}
+        return {"swept": self.databases.swept, "sensitive": sorted(self._sensitive), "hosts": [socket.gethostname()]}
 
     def hear(self, told: Mapping[str, list[str]]) -> None:
         """Take in what a worker of the run tells."""
         self.databases.swept += told["swept"]
         self._sensitive.update(told["sensitive"])
+        self._others.update(told["hosts"])
 
     def _openly(self, options: Any) -> Any:
         """The run's options without the values of parameters that a scenario calls sensitive."""
@@ -293,13 +316,17 @@ class Suite:
                 "started": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
                 "seconds": round(time.time() - self._began, 3),
                 "versions": versions(),
-                "hosts": [socket.gethostname()],
+                "hosts": self._host_names(),
                 "servers": self.mode,
                 "options": self._openly({"parameters": self.settings.parameters, **options}),
             }
         )
         run, evidences = read_run(self.store.folder, permutations=False)
         return self.store.write("report.html", report_html(run, evidences))
+
+    def _host_names(self) -> list[str]:
+        """This machine, and all others that had a part in the run."""
+        return list(dict.fromkeys([socket.gethostname(), *self.hosts.hostnames, *sorted(self._others)]))
 
 
 class _Telling:
@@ -315,6 +342,8 @@ class _Telling:
         began = time.perf_counter()
         case = self._play.case
         history = self._play.history().model_copy(update={"file": self._suite.relative(case.scenario.file)})
+        if self._suite.settings.away:
+            history = history.model_copy(update={"controller": HERE.name})
         self._evidence = Evidence(
             run=self._suite.settings.run_id,
             history=history,

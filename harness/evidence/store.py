@@ -174,7 +174,7 @@ def _contents(evidence: Evidence, pictures: Mapping[str, str]) -> dict[str, str]
     files = {EVIDENCE: evidence.model_dump_json(indent=1, exclude_defaults=True), **pictures}
     for number, report in enumerate(evidence.history.reports, 1):
         suffix = "xml" if report.text.lstrip().startswith("<") else "log"
-        name = f"{report.database}-{number}.{suffix}"
+        name = f"{folder_name(report.database)}-{number}.{suffix}"  # it may come from another machine
         files[f"deadlock-{name}" if is_permutation(evidence) else f"deadlock/{name}"] = report.text
     return files
 

@@ -34,6 +34,8 @@ class Target:
 
         As far as we know: of servers that are not ours, only what their URLs say.
         """
+        if address.startswith("127.") or address == "::1":  # it is this machine
+            return ""
         if self.reach == "network" and (not self.addresses or address in self.addresses):
             return ""
         if self.origin == "external":

@@ -25,7 +25,9 @@ CONNECT_SECONDS = 5
 NEEDED = (3, 11)
 """The oldest Python that an agent runs on."""
 
-_SSH = f"-o BatchMode=yes -o ConnectTimeout={CONNECT_SECONDS} -o ServerAliveInterval=2 -o ServerAliveCountMax=2"
+SSH_OPTIONS = f"-o BatchMode=yes -o ConnectTimeout={CONNECT_SECONDS} -o ServerAliveInterval=2 -o ServerAliveCountMax=2"
+"""Nobody is asked for a password, and a machine that says nothing any more is given up."""
+
 _PYTHONS = ("python3", "python")  # as Linux calls it, as Windows does
 
 
@@ -71,6 +73,11 @@ class Gateway:
         """End our side at once: nobody is waited for."""
         with contextlib.suppress(Exception):
             self.inner._io.kill()
+
+    @property
+    def python(self) -> str:
+        """The word that started the Python there."""
+        return str(self.inner.spec.python or "")
 
     @property
     def status(self) -> int | None:
@@ -125,7 +132,7 @@ def _opened(host: HostSpec, python: str, log: Path | None) -> Gateway:
         spec.python = python
     if log is not None:
         log.unlink(missing_ok=True)
-        spec.ssh = f"{_SSH} -E {log} {spec.ssh}"
+        spec.ssh = f"{SSH_OPTIONS} -E {log} {spec.ssh}"
     group = execnet.Group()
     try:
         inner = group.makegateway(spec)

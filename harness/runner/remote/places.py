@@ -138,6 +138,11 @@ class Hosts:
         here = dict.fromkeys(link.controller for link in links if link.controller)
         return list(here), list(dict.fromkeys(link.address for link in links if link.address))
 
+    @property
+    def hostnames(self) -> list[str]:
+        """What the machines that were reached call themselves."""
+        return list(dict.fromkeys(link.record().hostname for link in self._links.values()))
+
     def places(self, sessions: Iterable[Session], roles: Sequence[str]) -> dict[str, Place]:
         """A place for each session, by its name. Raises HostError if a machine cannot be reached.
 

@@ -36,6 +36,11 @@ class HostSpec:
         """Whether it is a process on this machine: ``popen``."""
         return bool(self.spec.popen)
 
+    def without(self, *keys: str) -> HostSpec:
+        """The same machine, with nothing said of these: ``without("chdir")``."""
+        words = [word for word in self.text.split("//") if word.partition("=")[0] not in keys]
+        return HostSpec(self.name, "//".join(words))
+
 
 def host_specs(given: Iterable[str]) -> list[HostSpec]:
     """The machines that ``--tx`` names, in order, ``2*ssh=pc1`` as two; names made different by a number.

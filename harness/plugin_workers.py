@@ -1,0 +1,263 @@
+"""pytest's door for pytest-xdist: its workers join the run, here or on other machines, and bring their evidence home.
+
+:mod:`harness.plugin` brings it along. With ``--tx`` alone pytest-xdist spreads nothing, and the machines are for sessions;
+with ``-n`` or ``--dist`` they are for whole tests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pytest
+
+from harness.errors import HarnessError, HostError, StoreError
+from harness.plugin import AWAY, SUITE, short
+from harness.runner.remote.gateway import SSH_OPTIONS
+from harness.runner.remote.specs import host_specs
+from harness.spread import Spread, Worker, arguments_there, parcels, renamed, unpack
+
+SPREAD = pytest.StashKey[Spread]()
+ARMY = pytest.StashKey["Army"]()
+
+_BAD_ENDS = {pytest.ExitCode.INTERNAL_ERROR: "an internal error", pytest.ExitCode.USAGE_ERROR: "a usage error"}
+_GOOD = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+# -- the controller, before the run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    """Before pytest-xdist reads its options: with ``-n`` it would forget the machines of ``--tx``."""
+    if not hasattr(config, "workerinput") and getattr(config.option, "tx", None):
+        try:
+            _plan(config)
+        except HostError as error:
+            raise pytest.UsageError(str(error)) from None
+    return (yield)
+
+
+def _plan(config: pytest.Config) -> None:
+    """See whether whole tests are to be spread over other machines. Raises HostError, UsageError."""
+    option = config.option
+    if option.numprocesses == 0:  # no workers: the machines are for sessions
+        option.numprocesses, option.dist, option.distload = None, "no", False
+    spread = option.numprocesses or option.distload or option.dist != "no"
+    if not spread or option.collectonly:
+        return
+    hosts = host_specs(option.tx)
+    if all(host.is_local for host in hosts):
+        return
+    if option.dist == "each":
+        raise pytest.UsageError(
+            "--dist=each would run every test as a whole on every machine, each for itself, and no two of them would meet; "
+            "leave --dist out for tests whose sessions are on the machines of --tx, or spread tests by --dist=load"
+        )
+    if option.usepdb:
+        raise pytest.UsageError("--pdb: there is no terminal on other machines; leave out --tx")
+    if option.rsyncdir or config.getini("rsyncdirs"):
+        raise pytest.UsageError(
+            "--rsyncdir, rsyncdirs: the project is not sent to other machines; put it there, and say where it is: "
+            "--tx ssh=HOST//chdir=PATH"
+        )
+    if option.dist == "no":
+        option.dist = "load"
+    if option.maxworkerrestart is None:  # a machine that is off would be tried without end
+        option.maxworkerrestart = "0"
+    config.stash[SPREAD] = Spread(hosts, option.numprocesses, option.maxprocesses)
+    option.numprocesses = None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before pytest-xdist makes its workers: look at the machines, start the servers, deal the workers."""
+    config = session.config
+    if SPREAD not in config.stash:
+        return
+    spread = config.stash[SPREAD]
+    if reporter := config.pluginmanager.getplugin("terminalreporter"):
+        reporter.write_line(f"promptsales-harness: reaching {', '.join(spread.names)}, starting the servers for all")
+    here = config.invocation_params.dir
+    try:
+        arguments = arguments_there(
+            config.invocation_params.args, config.option.file_or_dir, here, config.rootpath, os.environ
+        )
+        workers = spread.workers(config.stash[SUITE].servers, config.rootpath)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.option.tx = [worker.host.without("id", "chdir").text for worker in workers]
+    config.stash[ARMY] = Army(config, workers, arguments)
+    config.pluginmanager.register(config.stash[ARMY], "promptsales-harness-army")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """How many workers are where."""
+    if ARMY not in config.stash:
+        return []
+    counts: dict[str, int] = {}
+    for worker in config.stash[ARMY].workers:
+        counts[worker.name] = counts.get(worker.name, 0) + 1
+    told = ", ".join(f"{count} on {name}" for name, count in counts.items())
+    return [f"promptsales-harness: workers: {told}"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker which run it belongs to; one on another machine, where the servers are, too."""
+    suite = node.config.stash[SUITE]
+    node.workerinput["psh_run"] = suite.settings.run_id
+    node.workerinput["psh_owner"] = suite.settings.owner_pid
+    army = node.config.stash.get(ARMY, None)
+    if army and (worker := army.of(node)).project:
+        node.workerinput["psh_away"] = {"servers": worker.told, "mode": suite.mode}
+
+
+# -- the controller, during the run
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what a worker of pytest-xdist has to tell; one that died tells nothing."""
+    output = getattr(node, "workeroutput", {})
+    if told := output.get("psh_told"):
+        node.config.stash[SUITE].hear(told)
+    if (brought := output.get("psh_parcels")) and (army := node.config.stash.get(ARMY, None)):
+        army.take_in(brought)
+
+
+class Army:
+    """The workers of a run on several machines: pytest-xdist's hooks that only such a run needs."""
+
+    def __init__(self, config: pytest.Config, workers: list[Worker], arguments: list[str]) -> None:
+        self.config = config
+        self.workers = [_Seat(worker) for worker in workers]
+        self.arguments = arguments
+        self.problem = ""  # why evidence could not be kept
+        self._by_spec: dict[int, _Seat] = {}
+        self.patch = pytest.MonkeyPatch()
+
+    def of(self, node: Any) -> Worker:
+        """The worker that a node of pytest-xdist is."""
+        return self._seat(node).worker
+
+    def _seat(self, node: Any) -> _Seat:
+        return self._by_spec[id(node.gateway.spec)]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, config: pytest.Config, specs: list[Any]) -> None:
+        """Say how each machine is reached, and have the project that is there be used."""
+        from xdist import workermanage
+
+        for spec, seat in zip(specs, self.workers, strict=True):
+            self._by_spec[id(spec)] = seat
+            if project := seat.worker.project:
+                spec.chdir, spec.python = project.folder, project.python
+                spec.ssh = f"{SSH_OPTIONS} {spec.ssh}"
+        # Left alone, it copies pytest into the project there, and refuses paths that were not copied too.
+        dsession: Any = config.pluginmanager.getplugin("dsession")
+        dsession.nodemanager.roots = []
+        self.patch.setattr(workermanage, "make_reltoroot", lambda roots, args: list(self.arguments))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object | None) -> None:
+        """Note how a worker ended."""
+        seat = self._seat(node)
+        seat.ended, seat.id = True, node.gateway.id
+        status = getattr(node, "workeroutput", {}).get("exitstatus", 0)
+        if error:
+            seat.problem = (str(error).strip().splitlines() or ["it ended before its time"])[-1]
+        elif status in _BAD_ENDS:
+            seat.problem = f"it ended with {_BAD_ENDS[pytest.ExitCode(status)]}"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Keep the evidence that a report brings, before anybody writes down where it is."""
+        if told := report.__dict__.pop("psh_parcels", None):
+            names = self.take_in(told)
+            report.user_properties = [
+                (name, renamed(value, names) if isinstance(value, str) else value)
+                for name, value in report.user_properties
+            ]
+            report.sections = [(title, renamed(text, names)) for title, text in report.sections]
+            if isinstance(report.longrepr, str):
+                report.longrepr = renamed(report.longrepr, names)
+
+    def take_in(self, told: dict[str, Any]) -> dict[str, str]:
+        """Keep what a worker brings; gives what its folders are called here. Ends the run if the disk says no."""
+        try:
+            return unpack(told, self.config.stash[SUITE], lambda path: short(path, self.config))
+        except StoreError as error:
+            self.problem = self.problem or str(error)
+            dsession: Any = self.config.pluginmanager.getplugin("dsession")
+            dsession.shouldstop = str(error)
+            return {}
+
+    @property
+    def problems(self) -> list[str]:
+        """What keeps the run from being a whole one, a line each."""
+        made = [self.problem] if self.problem else []
+        for seat in self.workers:
+            if seat.problem or not seat.ended:
+                made.append(
+                    f"the worker {seat.id or '?'} on {seat.name} was lost: {seat.problem or 'it never reported'}; "
+                    "tests that it had not run may not have been run at all"
+                )
+        return made
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say what was lost."""
+        for problem in self.problems:
+            terminalreporter.write_line(f"promptsales-harness: {problem}", red=True)
+
+
+class _Seat:
+    """A worker and what became of it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.name = worker.host.name
+        self.id = ""
+        self.ended = False
+        self.problem = ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """A run that lost a worker is not green, even if no test of it failed. A worker brings what was kept after its tests."""
+    result = yield
+    config = session.config
+    army = config.stash.get(ARMY, None)
+    if army:
+        army.patch.undo()
+        if army.problems and session.exitstatus in _GOOD:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if AWAY in config.stash and (told := _outgoing(config)):
+        config.workeroutput["psh_parcels"] = told  # type: ignore[attr-defined]
+    return result
+
+
+# -- a worker on another machine
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Have the report take along what was kept."""
+    report: Any = yield
+    if AWAY in item.config.stash and (told := _outgoing(item.config)):
+        report.psh_parcels = told
+    return report
+
+
+def _outgoing(config: pytest.Config) -> dict[str, Any] | None:
+    suite = config.stash[SUITE]
+    kept = suite.outgoing()
+    return parcels(kept, suite.store.folder, lambda path: short(path, config)) if kept else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Nothing stays there."""
+    if AWAY in config.stash:
+        config.stash[AWAY].close()
