@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
+from harness.cli import app
 from harness.evidence.model import Status
 from harness.evidence.verdict import judge
 from harness.runner.case import run_case
@@ -40,3 +42,63 @@ def test_links_and_named_files_exist(page: Path) -> None:
     missing = [target for target in linked if not (page.parent / target).exists()]
     missing += [target for target in named if not (ROOT / target).exists() and "mine" not in target]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_to_headings_that_exist(page: Path) -> None:
+    linked = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", page.read_text("utf-8"))
+    assert [(to, heading) for to, heading in linked if heading not in headings(page.parent / to if to else page)] == []
+
+
+def headings(page: Path) -> set[str]:
+    """The names that GitHub gives to a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_and_options_shown_exist(page: Path) -> None:
+    """Lines of ``harness WORD … --option`` in blocks of code."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    lines = [line.partition(" # ")[0] for block in blocks for line in block.splitlines()]
+    wrong = []
+    for line in lines:
+        for words in re.findall(r"(?:^|&& |run\.py )harness (\S.*?)(?= &&|$)", line):
+            wrong += [f"harness {words}: {what}" for what in unknown(words.split())]
+    assert wrong == []
+
+
+def unknown(words: list[str]) -> list[str]:
+    """What the command line does not know of a command and its options."""
+    command = typer.main.get_command(app)
+    while words and words[0] in (commands := getattr(command, "commands", {})):
+        command = commands[words.pop(0)]
+    if command.name == app.info.name:
+        return ["no such command"]
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    # a group that takes files besides words: harness check FILES
+    for one in getattr(command, "commands", {}).values():
+        known |= {option for parameter in one.params for option in parameter.opts}
+    return [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
+
+
+SAYS = (
+    "cannot be reached",
+    "something there writes before Python does",
+    "or newer is needed",
+    "cannot be imported there",
+    "its URL says a loopback address",
+    "listens on 127.0.0.1 only",
+    "is cut off: nothing was heard from it",
+    "victim not steered",
+    "server log not readable over SQL",
+    "its clock is",
+    "no case was run",
+)
+"""What the table of two-pcs.md is looked up by."""
+
+
+@pytest.mark.parametrize("text", SAYS)
+def test_what_is_looked_up_is_what_is_said(text: str) -> None:
+    assert text in (ROOT / "docs/two-pcs.md").read_text("utf-8")
+    assert any(text in file.read_text("utf-8") for file in (ROOT / "harness").rglob("*.py"))
