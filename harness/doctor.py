@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from harness.doctor_facts import HERE, Driver, Examination, Machine, Reach, Server, State
 from harness.doctor_judge import judge
@@ -195,7 +195,9 @@ class Visit:
                 return []
             each = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
             return [
-                (host.partition("\\")[0], one.port or _PORTS[target.engine]) for one in each if (host := one.hostname)
+                (unquote(host).partition("\\")[0], one.port or _PORTS[target.engine])  # SQL Server's HOST\INSTANCE
+                for one in each
+                if (host := one.hostname)
             ]
         return []
 
