@@ -6,8 +6,9 @@ with ``-n`` or ``--dist`` they are for whole tests.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -111,6 +112,17 @@ def pytest_configure_node(node: Any) -> None:
     army = node.config.stash.get(ARMY, None)
     if army and (worker := army.of(node)).project:
         node.workerinput["psh_away"] = {"servers": worker.told, "mode": suite.mode}
+        node.sendcommand = _unless_lost(node.sendcommand)
+
+
+def _unless_lost(send: Callable[..., None]) -> Callable[..., None]:
+    """Tell a worker something; one that is lost hears nothing, and that it is lost pytest-xdist learns in its own time."""
+
+    def sendcommand(name: str, **more: object) -> None:
+        with contextlib.suppress(OSError):
+            send(name, **more)
+
+    return sendcommand
 
 
 # -- the controller, during the run
@@ -135,6 +147,7 @@ class Army:
         self.arguments = arguments
         self.problem = ""  # why evidence could not be kept
         self._by_spec: dict[int, _Seat] = {}
+        self._names: dict[str, dict[str, str]] = {}  # of tests that run: what a worker's folders are called here
         self.patch = pytest.MonkeyPatch()
 
     def of(self, node: Any) -> Worker:
@@ -173,15 +186,19 @@ class Army:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep the evidence that a report brings, before anybody writes down where it is."""
+        names = self._names.setdefault(report.nodeid, {})
         if told := report.__dict__.pop("psh_parcels", None):
-            names = self.take_in(told)
-            report.user_properties = [
-                (name, renamed(value, names) if isinstance(value, str) else value)
-                for name, value in report.user_properties
-            ]
-            report.sections = [(title, renamed(text, names)) for title, text in report.sections]
-            if isinstance(report.longrepr, str):
-                report.longrepr = renamed(report.longrepr, names)
+            names |= self.take_in(told)
+        if report.when == "teardown":
+            del self._names[report.nodeid]
+        if not names:
+            return
+        report.user_properties = [
+            (name, renamed(value, names) if isinstance(value, str) else value) for name, value in report.user_properties
+        ]
+        report.sections = [(title, renamed(text, names)) for title, text in report.sections]
+        if isinstance(report.longrepr, str):
+            report.longrepr = renamed(report.longrepr, names)
 
     def take_in(self, told: dict[str, Any]) -> dict[str, str]:
         """Keep what a worker brings; gives what its folders are called here. Ends the run if the disk says no."""
