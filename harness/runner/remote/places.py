@@ -140,8 +140,9 @@ class Hosts:
 
     @property
     def hostnames(self) -> list[str]:
-        """What the machines that were reached call themselves."""
-        return list(dict.fromkeys(link.record().hostname for link in self._links.values()))
+        """What the machines that were reached call themselves, in the order of ``--tx``."""
+        reached = [self._links[spec.name] for spec in self.specs if spec.name in self._links]
+        return list(dict.fromkeys(link.record().hostname for link in reached))
 
     def places(self, sessions: Iterable[Session], roles: Sequence[str]) -> dict[str, Place]:
         """A place for each session, by its name. Raises HostError if a machine cannot be reached.
