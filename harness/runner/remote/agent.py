@@ -140,7 +140,8 @@ class Agent:
         try:
             session = opened(name, url, options)
         except HarnessError as error:
-            self._channel.send(("refused", number, type(error).__name__, str(error)))
+            with contextlib.suppress(OSError):  # the other side is gone
+                self._channel.send(("refused", number, type(error).__name__, str(error)))
             return
         held = Held(number, session, session if pollable(session) else None)
         if held.polled is None:
@@ -219,12 +220,13 @@ class Agent:
         threading.Thread(target=self._ask, args=(number, question, *arguments), daemon=True).start()
 
     def _ask(self, number: int, question: str, *arguments: Any) -> None:
+        words: tuple[object, ...]
         try:
-            answer = json.dumps(QUESTIONS[question](*arguments))
+            words = ("answered", number, json.dumps(QUESTIONS[question](*arguments)))
         except Exception as error:  # noqa: BLE001 - a driver that is imported may raise anything
-            self._channel.send(("refused", number, "EngineError", f"{question}: {surprise(error)}"))
-        else:
-            self._channel.send(("answered", number, answer))
+            words = ("refused", number, "EngineError", f"{question}: {surprise(error)}")
+        with contextlib.suppress(OSError):  # the other side is gone
+            self._channel.send(words)
 
     def _end(self) -> None:
         """Ask the servers to stop what still runs, then end the process: the system closes its connections."""
