@@ -108,6 +108,8 @@ def clock(host: HostRecord) -> str:
 
 
 def _exact(seconds: float) -> str:
+    if seconds < 0.0001:
+        return f"{seconds * 1e6:.0f} µs"
     return f"{seconds:,.3f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 

@@ -288,6 +288,7 @@ def picture_title(picture: WaitPicture) -> str:
 
 
 def schedule(history: History) -> str:
-    """A case's schedule: ``random-07, seed 3 (scheduled)``."""
+    """A case's schedule: ``random-07, seed 3 (scheduled)``; of one that a worker ran elsewhere, on which machine."""
     seed = "" if history.seed is None else f", seed {history.seed}"
-    return f"{history.schedule}{seed} ({history.mode})"
+    where = f", all on {history.controller}" if history.controller and not history.hosts else ""
+    return f"{history.schedule}{seed} ({history.mode}){where}"

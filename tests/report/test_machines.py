@@ -75,6 +75,16 @@ def test_many_sessions_say_it_line_by_line() -> None:
     assert "T4 on alpha" in text
 
 
+def test_a_case_that_a_worker_ran_elsewhere_says_where() -> None:
+    alone = cascade()
+    there = alone.model_copy(update={"history": alone.history.model_copy(update={"controller": "pc1"})})
+    for one, told in ((alone, False), (there, True)):
+        assert (", all on pc1" in page(one)) is told
+        assert (", all on pc1" in case_text(one)) is told
+        assert machines.machines(one.history) == []
+    assert ", all on" not in case_text(two_pcs())
+
+
 def test_the_table_of_machines() -> None:
     first, second, third = machines.machines(two_pcs().history)
     assert (first.name, first.is_controller, first.sessions) == ("alpha", True, "–")
@@ -130,7 +140,7 @@ def test_a_machine_that_was_lost_says_why() -> None:
     [
         (5.0031, 0.00013, "+5.003 s ± 0.1 ms"),
         (-0.0014, 0.0002, "-1.4 ms ± 0.2 ms"),
-        (0.0, 0.00005, "+0.0 ms ± 0.1 ms"),
+        (0.0, 0.00005, "+0 µs ± 50 µs"),
         (-3600.5, 1.25, "-3,600.500 s ± 1.250 s"),
     ],
 )
