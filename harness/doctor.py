@@ -5,7 +5,6 @@ Machines are reached, servers had, and sessions opened just as a run does it, so
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
@@ -34,6 +33,10 @@ _PORTS = {"postgresql": 5432, "sqlserver": 1433, "mongodb": 27017, "redis": 6379
 
 _CHECK_THE_URL = re.compile(r"[;,]? ?\(?check user, password and database in the URL\)?")
 """Engines say it without knowing which URL; we know."""
+
+_UNREADABLE = (
+    "its URL cannot be taken apart; write special characters of its password as %XX: @ as %40, / as %2F, # as %23"
+)
 
 _SEEN_AS = re.compile(r'host "([0-9a-fA-F.:]+)"')
 """In PostgreSQL's refusal: the address that it sees."""
@@ -162,8 +165,12 @@ class Visit:
         """How far one gets. Raises HostError if the machine is lost meanwhile."""
         if self.link.controller and (why := target.out_of_reach(self.link.controller)):
             return Reach(target.logical, State.out_of_reach, said=why)
+        try:
+            places = self._places(target)
+        except ValueError:  # its text may have a piece of the password
+            return Reach(target.logical, State.failed, said=_UNREADABLE)
         host, port, source = "", 0, ""
-        for host, port in self._places(target):
+        for host, port in places:
             answer = self.link.ask("port", host, port)
             state, said, source = (str(answer[word]) for word in ("state", "said", "source"))
             if state == "open":
@@ -176,7 +183,7 @@ class Visit:
             self.link.open(target.engine, target.url, options).close()
         except HostError:
             raise
-        except (HarnessError, ValueError) as problem:  # ValueError: a URL that cannot be taken apart
+        except HarnessError as problem:
             state = _state(problem)
             said = scrub(str(problem), target.url).removeprefix(f"from {self.name}: ")
             if state is State.no_entry and (seen := _SEEN_AS.search(said)):
@@ -185,21 +192,23 @@ class Visit:
         return Reach(target.logical, State.ok, host, port, source)
 
     def _places(self, target: Target) -> list[tuple[str, int]]:
-        """Where the server is, as seen from there; none if the URL leaves that to the driver (DNS, a socket's path).
+        """Where the server is, as seen from there; none if the driver is to find out (DNS).
 
-        Only its public form is taken apart: of an unescaped password nothing may pass for a host.
+        Only the URL's public form is taken apart: of an unescaped password nothing may pass for a host. Raises ValueError
+        for a URL that drivers would take apart otherwise.
         """
-        with contextlib.suppress(ValueError):
-            parts = urlsplit(self.link.url(target.public))
-            if parts.scheme == "mongodb+srv":
-                return []
-            each = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
-            return [
-                (unquote(host).partition("\\")[0], one.port or _PORTS[target.engine])  # SQL Server's HOST\INSTANCE
-                for one in each
-                if (host := one.hostname)
-            ]
-        return []
+        parts = urlsplit(self.link.url(target.public))
+        hosts = parts.netloc.rpartition("@")[2]
+        if urlsplit(self.link.url(target.url)).netloc.rpartition("@")[2] != hosts:
+            raise ValueError(hosts)
+        if parts.scheme == "mongodb+srv":
+            return []
+        each = [urlsplit(f"//{one}") for one in hosts.split(",")]
+        return [
+            (unquote(host).partition("\\")[0], one.port or _PORTS[target.engine])  # SQL Server's HOST\INSTANCE
+            for one in each
+            if (host := one.hostname)
+        ]
 
     def machine(self) -> Machine:
         """What was found."""

@@ -49,7 +49,7 @@ def for_database(server: Server, reach: Reach, machine: Machine) -> str:
             return "start it anew: harness down, then harness up"
         case State.login:
             return f"correct user, password and database in {variable}"
-        case State.failed if server.engine == "mongodb":
+        case State.failed if server.engine == "mongodb" and reach.host:
             return (
                 "a replica set's members are looked for under the names in rs.conf(): these must be known there, or "
                 f"{variable} says directConnection=true"

@@ -27,7 +27,7 @@ def doctor(
     with progress("looking around") as tell:
         found = examine(tx or (), mode=servers, tell=tell)
     if as_json:
-        print(json.dumps(found.record(), indent=2, ensure_ascii=False))
+        print(json.dumps(found.record(), indent=2))
     else:
         where = console()
         where.print(table(found))

@@ -251,21 +251,29 @@ def test_databases_that_cannot_be_had() -> None:
 @pytest.mark.parametrize(
     ("url", "places"),
     [
-        ("postgresql://ana:12/cr#t@db.example/x", [("db.example", 5432)]),
+        ("postgresql://ana:12%2Fcr%23t@db.example/x", [("db.example", 5432)]),
         ("postgresql://ana:se@cr@t@[fd00::1]:5433/x", [("fd00::1", 5433)]),
+        ("postgresql://ana:12/cr#t@db.example/x", None),
         ("mongodb://u:p@a,b:27018/?replicaSet=rs", [("a", 27017), ("b", 27018)]),
         ("mongodb+srv://u:p@cluster.example/", []),
         ("redis://:p@127.0.0.1/0", [("127.0.0.1", 6379)]),
         ("mssql://sa:p@db%5CINST/master", [("db", 1433)]),
-        ("postgresql://u:p@db:port/x", []),
+        ("postgresql://u:p@db:port/x", None),
+        ("redis://[bad/0", None),
     ],
 )
-def test_where_a_server_is_without_a_piece_of_a_password(url: str, places: list[tuple[str, int]]) -> None:
+def test_where_a_server_is_or_that_its_url_cannot_be_read(url: str, places: list[tuple[str, int]] | None) -> None:
     logical = {"mongodb": "promptcontent", "redis": "cache", "mssql": "promptads"}.get(
         re.split(r"[:+]", url)[0], "promptsales"
     )
     (spec,) = host_specs(["popen"])
-    assert Visit(spec, "test")._places(make_target(logical, url, "external")) == places
+    visit, target = Visit(spec, "test"), make_target(logical, url, "external")
+    if places is not None:
+        assert visit._places(target) == places
+        return
+    reach = visit._reach(target)
+    assert (reach.state, reach.host, reach.port) == (State.failed, "", 0)
+    assert reach.said.startswith("its URL cannot be taken apart; write special characters of its password as %XX")
 
 
 # -- how it is said
