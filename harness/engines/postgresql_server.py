@@ -349,7 +349,7 @@ def _capabilities(connection: Connection) -> Capabilities:
     locks = _works(connection, "SELECT 1 FROM pg_locks LIMIT 0")
     reports = _log_size(connection) is not None
     if not reports:
-        notes.append("server log not readable over SQL (needs logging_collector and pg_read_server_files)")
+        notes.append("server log not readable over SQL (needs logging_collector and a superuser)")
     steers = _works(connection, "SET deadlock_timeout = '1s'; RESET deadlock_timeout")
     if not steers:
         notes.append("deadlock_timeout may not be set by this role: the victim is the server's choice")
