@@ -50,8 +50,9 @@ def _userinfo_end(rest: str) -> int:
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in authority and _HOSTS.fullmatch(authority.rpartition("@")[2]):
         return authority.rindex("@")
-    path = rest.partition("?")[0]
-    if "@" not in path and _HOSTS.fullmatch(authority):
+    path, _, query = rest.partition("?")
+    a_query = "@" not in query or re.match(r"[\w.-]+=", query)  # else it is what follows a "?" in a password
+    if "@" not in path and _HOSTS.fullmatch(authority) and a_query:
         return -1
     return rest.rfind("@")
 

@@ -316,6 +316,8 @@ def test_a_target_says_who_can_get_there(reached: EmbeddedServers, embedded: Emb
     for logical in LOGICAL:
         assert reached.target(logical).out_of_reach(OTHER) == ""
         assert reached.target(logical).addresses == (OTHER,)
+    for same_machine in ("127.0.0.1", "127.0.1.1", "::1"):
+        assert reached.target("cache").out_of_reach(same_machine) == ""
     assert reached.target("cache").out_of_reach("10.0.0.1") == (
         "cache@redis: its server is reached at 127.0.0.2 only; set PROMPTSALES_LISTEN=10.0.0.1 and "
         "PROMPTSALES_ALLOW=CLIENT"

@@ -20,6 +20,8 @@ from harness.servers.urls import engine_of, make_target, reach_of, redact, scrub
         ("mssql://sa:secret@h:1433/db?Pwd=secret;Encrypt=no", "mssql://sa:***@h:1433/db?Pwd=***;Encrypt=no"),
         ("postgresql://u:secret@[::1]:5432/db", "postgresql://u:***@[::1]:5432/db"),
         # pasted unescaped
+        ("postgresql://u:12?cr@h/db", "postgresql://u:***@h/db"),
+        ("postgresql://u:12?cr?x=1@h/db?a=b@c", "postgresql://u:***@c"),
         ("postgresql://u:sec/ret@h/db", "postgresql://u:***@h/db"),
         ("postgresql://u:12/34@h/db", "postgresql://u:***@h/db"),
         ("postgresql://u:sec@ret@h/db", "postgresql://u:***@h/db"),
