@@ -180,6 +180,7 @@ class Army:
         status = getattr(node, "workeroutput", {}).get("exitstatus", 0)
         if error:
             seat.problem = (str(error).strip().splitlines() or ["it ended before its time"])[-1]
+            self.config.stash[SUITE].databases.drop_of(seat.id)  # a server keeps a lost client's locks for long
         elif status in _BAD_ENDS:
             seat.problem = f"it ended with {_BAD_ENDS[pytest.ExitCode(status)]}"
 

@@ -19,7 +19,7 @@ from harness.engines import engine
 from harness.engines.base import OWNED, Admin, Copying, Engine, Naming, Observer, owner_of
 from harness.errors import DataError, EngineError, HarnessError
 from harness.runner.furnishing import Furnishing
-from harness.servers.base import Servers, Target
+from harness.servers.base import LOGICAL, Servers, Target
 
 _DEFAULT_PORTS = {"postgresql": 5432, "sqlserver": 1433, "mongodb": 27017, "redis": 6379}
 
@@ -44,7 +44,7 @@ class Databases:
         self.schemas = schemas  # the folder of the files that furnish; else the nearest one above a scenario
         self.swept: list[str] = []  # what dead runs had left and this one dropped, as "server: database"
         self._servers = servers
-        self._prefix = f"{OWNED}{run}_{worker}{'x' if worker else ''}"
+        self._prefix = _beginning(run, worker)
         self._numbers = itertools.count(1)
         self._admins: dict[str, Admin] = {}
         self._made: dict[str, Made] = {}
@@ -165,6 +165,16 @@ class Databases:
                     admin.drop(name)
                     self.swept.append(f"{server}: {name}")
 
+    def drop_of(self, worker: str) -> None:
+        """Drop what a worker of the run has left on its servers, and end whoever is in it: it is lost. Never raises."""
+        for logical in LOGICAL:
+            with self._lock, contextlib.suppress(HarnessError):
+                target = self._servers.target(logical)
+                admin = self._admin(target, engine(target.engine))
+                for name in admin.owned():
+                    if name.startswith(_beginning(self.run, worker)):
+                        admin.drop(name)
+
     def forget(self, target: Target) -> None:
         """Drop the connection to a server that may have died, and have the servers look whether it has."""
         with self._lock:
@@ -182,6 +192,11 @@ class Databases:
             for admin in self._admins.values():
                 admin.close()
             self._admins.clear()
+
+
+def _beginning(run: str, worker: str) -> str:
+    """How the names begin of databases that one process of a run makes."""
+    return f"{OWNED}{run}_{worker}{'x' if worker else ''}"
 
 
 def server_of(target: Target) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fake_ssh
+import psycopg
 import pytest
 
 from harness.evidence.store import read_evidence
@@ -274,6 +275,29 @@ def test_a_worker_that_dies_in_a_test_keeps_the_evidence_of_those_before(project
     result.assert_outcomes(passed=1, failed=1)
     assert [case["status"] for case in run_of(project)["cases"]] == ["passed"]
     result.stdout.fnmatch_lines(["promptsales-harness: the worker gw0 on pc1 was lost: *"])
+
+
+def test_what_a_lost_worker_left_on_a_server_is_dropped_though_a_session_is_in_it(project: Project) -> None:
+    project.pytester.makepyfile(
+        test_it="""
+        import os, subprocess, sys
+
+        HOLD = "import psycopg, sys, time; c = psycopg.connect(sys.argv[1]); print(flush=True); time.sleep(60)"
+
+        def test_it(suite):
+            made = suite.databases.make("promptsales", ["read committed"])
+            holder = subprocess.Popen([sys.executable, "-c", HOLD, made.url], stdout=subprocess.PIPE, start_new_session=True)
+            holder.stdout.readline()
+            print(made.name, file=open("made", "w"))
+            os._exit(3)
+        """
+    )
+    result = project.run("test_it.py", "-n", "1", "--tx", "ssh=pc1")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    made = (project.path / "made").read_text().strip()
+    assert "_gw0x" in made
+    with psycopg.connect(project.urls["PROMPTSALES_URL"]) as server:
+        assert server.execute("SELECT 1 FROM pg_database WHERE datname = %s", (made,)).fetchall() == []
 
 
 def test_a_worker_whose_project_is_wrong_does_not_make_a_green_run(project: Project) -> None:
