@@ -140,6 +140,7 @@ def test_whether_pip_may(
         (tmp_path / "EXTERNALLY-MANAGED").touch()
     monkeypatch.setattr(questions.sysconfig, "get_path", lambda name: str(tmp_path))
     monkeypatch.setattr(sys, "prefix", prefix)
+    monkeypatch.setattr(questions.importlib.util, "find_spec", lambda name: object())
     assert questions.installed([])["pip"] == expected
     monkeypatch.setattr(questions.importlib.util, "find_spec", lambda name: None)
     assert questions.installed([])["pip"] == (expected or "missing")
