@@ -6,7 +6,9 @@ is blocked after it has begun to answer) there is no specification here.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,13 +16,17 @@ import pytest
 
 from harness.history import RunEnd
 from harness.runner import board, worker
+from harness.servers.embedded import embedded_servers
 from harness.servers.urls import VARIABLE
-from harness.suite import Settings, Suite
+from harness.suite import Settings, Suite, new_run_id
 from tests.specs.conftest import DATA, Both, Runner, isolationtester, well_formed
 
 FILES = sorted(DATA.glob("*.spec"))
 TOO_LONG = sorted((DATA / "too_long").glob("*.spec"))
 """A step of theirs is waited for until its time is up."""
+
+ALONE = {"safe_snapshot"}
+"""A safe snapshot is waited for until every serializable transaction of the server has ended, those of other tests too."""
 
 SECONDS = 2
 
@@ -64,9 +70,24 @@ def test_the_same_where_time_is_up(suite: Suite, tmp_path: Path, monkeypatch: py
             the_same(made)
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """On a server that is nobody else's."""
+    program, folder = isolationtester(), tmp_path_factory.mktemp("alone")
+    servers = embedded_servers(new_run_id(), os.getpid())
+    environ = {VARIABLE["promptsales"]: servers.target("promptsales").url}
+    own = Suite(Settings(root=folder, results=folder / "results", mode="external", environ=environ))
+    runner = Runner(own, program, folder)
+    yield runner
+    runner.close()
+    own.close()
+    servers.stop()
+
+
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
-def test_the_same(both: Runner, file: Path) -> None:
-    made = both(file)
+def test_the_same(request: pytest.FixtureRequest, file: Path) -> None:
+    runner: Runner = request.getfixturevalue("alone" if file.stem in ALONE else "both")
+    made = runner(file)
     the_same(made)
     if made.code == 0 and without_pids(made.printed) == made.printed:
         assert made.here.problem == ""
