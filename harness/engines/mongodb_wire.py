@@ -166,10 +166,10 @@ def summary_of(reply: Mapping[str, Any], command: str) -> ResultSet:
     """A reply without a cursor as one row: how many were meant, how many changed, the value."""
     columns = [field for field in _FIELDS if field in reply]
     affected = None
-    if command in ("insert", "delete"):
+    if command in ("insert", "update", "delete"):
+        # Not nModified: who sets what is there already has written too, as in SQL.
+        # https://www.mongodb.com/docs/manual/reference/command/update/#output
         affected = reply.get("n")
-    elif command == "update":
-        affected = reply.get("nModified", 0) + len(reply.get("upserted", ()))
     elif command.lower() == "findandmodify":
         affected = reply.get("lastErrorObject", {}).get("n")
     rows = [[plain(reply[column]) for column in columns]] if columns else []

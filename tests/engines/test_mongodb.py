@@ -162,6 +162,9 @@ def test_replies_become_rows(open_session: Callable[..., MongoSession]) -> None:
     assert found.rows == [[1, 5, None, None, None], [2, None, "2026-01-02 00:00:00", ["a"], {"x": 1.5}]]
     updated = well(session, change(1, amount=6)).results[0]
     assert (updated.columns, updated.rows, updated.affected) == (["n", "nModified"], [[1, 1]], 1)
+    same = well(session, change(1, amount=6)).results[0]
+    assert (same.rows, same.affected) == ([[1, 0]], 1)  # matched, and what it sets is what is there: a write
+    assert well(session, change(9, amount=6)).results[0].affected == 0
     taken = well(
         session, {"findAndModify": "budgets", "query": {"_id": 1}, "update": {"$inc": {"amount": 1}}, "new": True}
     )
