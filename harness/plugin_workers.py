@@ -20,7 +20,7 @@ from harness.runner.remote.specs import host_specs
 from harness.spread import Spread, Worker, arguments_there, parcels, renamed, unpack
 
 SPREAD = pytest.StashKey[Spread]()
-ARMY = pytest.StashKey["Army"]()
+WORKERS = pytest.StashKey["Workers"]()
 
 _BAD_ENDS = {pytest.ExitCode.INTERNAL_ERROR: "an internal error", pytest.ExitCode.USAGE_ERROR: "a usage error"}
 _GOOD = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -88,16 +88,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
     config.option.tx = [worker.host.without("id", "chdir").text for worker in workers]
-    config.stash[ARMY] = Army(config, workers, arguments)
-    config.pluginmanager.register(config.stash[ARMY], "promptsales-harness-army")
+    config.stash[WORKERS] = Workers(config, workers, arguments)
+    config.pluginmanager.register(config.stash[WORKERS], "promptsales-harness-workers")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """How many workers are where."""
-    if ARMY not in config.stash:
+    if WORKERS not in config.stash:
         return []
     counts: dict[str, int] = {}
-    for worker in config.stash[ARMY].workers:
+    for worker in config.stash[WORKERS].states:
         counts[worker.name] = counts.get(worker.name, 0) + 1
     told = ", ".join(f"{count} on {name}" for name, count in counts.items())
     return [f"promptsales-harness: workers: {told}"]
@@ -109,8 +109,8 @@ def pytest_configure_node(node: Any) -> None:
     suite = node.config.stash[SUITE]
     node.workerinput["psh_run"] = suite.settings.run_id
     node.workerinput["psh_owner"] = suite.settings.owner_pid
-    army = node.config.stash.get(ARMY, None)
-    if army and (worker := army.of(node)).project:
+    workers = node.config.stash.get(WORKERS, None)
+    if workers and (worker := workers.of(node)).project:
         node.workerinput["psh_away"] = {"servers": worker.told, "mode": suite.mode}
         node.sendcommand = _unless_lost(node.sendcommand)
 
@@ -134,27 +134,27 @@ def pytest_testnodedown(node: Any) -> None:
     output = getattr(node, "workeroutput", {})
     if told := output.get("psh_told"):
         node.config.stash[SUITE].hear(told)
-    if (brought := output.get("psh_parcels")) and (army := node.config.stash.get(ARMY, None)):
-        army.take_in(brought)
+    if (brought := output.get("psh_parcels")) and (workers := node.config.stash.get(WORKERS, None)):
+        workers.take_in(brought)
 
 
-class Army:
+class Workers:
     """The workers of a run on several machines: pytest-xdist's hooks that only such a run needs."""
 
     def __init__(self, config: pytest.Config, workers: list[Worker], arguments: list[str]) -> None:
         self.config = config
-        self.workers = [_Seat(worker) for worker in workers]
+        self.states = [_State(worker) for worker in workers]
         self.arguments = arguments
         self.problem = ""  # why evidence could not be kept
-        self._by_spec: dict[int, _Seat] = {}
+        self._by_spec: dict[int, _State] = {}
         self._names: dict[str, dict[str, str]] = {}  # of tests that run: what a worker's folders are called here
         self.patch = pytest.MonkeyPatch()
 
     def of(self, node: Any) -> Worker:
         """The worker that a node of pytest-xdist is."""
-        return self._seat(node).worker
+        return self._state(node).worker
 
-    def _seat(self, node: Any) -> _Seat:
+    def _state(self, node: Any) -> _State:
         return self._by_spec[id(node.gateway.spec)]
 
     @pytest.hookimpl(optionalhook=True)
@@ -162,9 +162,9 @@ class Army:
         """Say how each machine is reached, and have the project that is there be used."""
         from xdist import workermanage
 
-        for spec, seat in zip(specs, self.workers, strict=True):
-            self._by_spec[id(spec)] = seat
-            if project := seat.worker.project:
+        for spec, state in zip(specs, self.states, strict=True):
+            self._by_spec[id(spec)] = state
+            if project := state.worker.project:
                 spec.chdir, spec.python = project.folder, project.python
                 spec.ssh = f"{SSH_OPTIONS} {spec.ssh}"
         # Left alone, it copies pytest into the project there, and refuses paths that were not copied too.
@@ -175,14 +175,14 @@ class Army:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
         """Note how a worker ended."""
-        seat = self._seat(node)
-        seat.ended, seat.id = True, node.gateway.id
+        state = self._state(node)
+        state.ended, state.id = True, node.gateway.id
         status = getattr(node, "workeroutput", {}).get("exitstatus", 0)
         if error:
-            seat.problem = (str(error).strip().splitlines() or ["it ended before its time"])[-1]
-            self.config.stash[SUITE].databases.drop_of(seat.id)  # a server keeps a lost client's locks for long
+            state.problem = (str(error).strip().splitlines() or ["it ended before its time"])[-1]
+            self.config.stash[SUITE].databases.drop_of(state.id)  # a server keeps a lost client's locks for long
         elif status in _BAD_ENDS:
-            seat.problem = f"it ended with {_BAD_ENDS[pytest.ExitCode(status)]}"
+            state.problem = f"it ended with {_BAD_ENDS[pytest.ExitCode(status)]}"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -211,26 +211,26 @@ class Army:
             dsession.shouldstop = str(error)
             return {}
 
-    @property
-    def problems(self) -> list[str]:
-        """What keeps the run from being a whole one, a line each."""
+    def problems(self, exitstatus: int) -> list[str]:
+        """What keeps the run from being a whole one, a line each. One that was broken off has heard no worker's end."""
         made = [self.problem] if self.problem else []
-        for seat in self.workers:
-            if seat.problem or not seat.ended:
+        waited = exitstatus != pytest.ExitCode.INTERRUPTED
+        for state in self.states:
+            if state.problem or (waited and not state.ended):
                 made.append(
-                    f"the worker {seat.id or '?'} on {seat.name} was lost: {seat.problem or 'it never reported'}; "
+                    f"the worker {state.id or '?'} on {state.name} was lost: {state.problem or 'it never reported'}; "
                     "tests that it had not run may not have been run at all"
                 )
         return made
 
     @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         """Say what was lost."""
-        for problem in self.problems:
+        for problem in self.problems(exitstatus):
             terminalreporter.write_line(f"promptsales-harness: {problem}", red=True)
 
 
-class _Seat:
+class _State:
     """A worker and what became of it."""
 
     def __init__(self, worker: Worker) -> None:
@@ -246,10 +246,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """A run that lost a worker is not green, even if no test of it failed. A worker brings what was kept after its tests."""
     result = yield
     config = session.config
-    army = config.stash.get(ARMY, None)
-    if army:
-        army.patch.undo()
-        if army.problems and session.exitstatus in _GOOD:
+    workers = config.stash.get(WORKERS, None)
+    if workers:
+        workers.patch.undo()
+        if session.exitstatus in _GOOD and workers.problems(session.exitstatus):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if AWAY in config.stash and (told := _outgoing(config)):
         config.workeroutput["psh_parcels"] = told  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import fake_ssh
 import psycopg
 import pytest
+from polling import eventually
 
 from harness.evidence.store import read_evidence
 from harness.servers.runfolder import base_path
 
-from .conftest import Project, scenario
+from .conftest import Project, kill, scenario
 
 TWO = ("--tx", "ssh=pc1", "--tx", "ssh=pc2")
 
@@ -244,6 +246,30 @@ def test_another_version_of_the_harness_is_refused(project: Project, tmp_path: P
         "pc1: version 0.0.1 of the harness is there, and",
         "bring both to the same one",
     )
+
+
+# -- broken off
+
+
+def test_x_loses_nobody(project: Project) -> None:
+    for number in range(6):
+        project.scenario(f"failing_{number}", scenario(final=11))
+    result = project.run("-x", "-n", "2", *TWO)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "was lost" not in result.stdout.str()
+    assert nothing_left()
+
+
+def test_ctrl_c_loses_nobody_and_leaves_nothing(project: Project) -> None:
+    project.pytester.makepyfile(
+        test_it="import time\n\ndef test_it():\n    open('asleep', 'w')\n    time.sleep(60)\n",
+    )
+    process = project.start("test_it.py", "-n", "2", *TWO)
+    eventually((project.path / "asleep").exists, "it sleeps")
+    text = kill(process, signal.SIGINT)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert "was lost" not in text
+    eventually(nothing_left, "the workers are gone")
 
 
 # -- lost
