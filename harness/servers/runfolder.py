@@ -242,9 +242,10 @@ class RunFolder:
             servers = [record for record in doomed if record.server != WATCHDOG]
             with ThreadPoolExecutor(max_workers=8) as pool:
                 list(pool.map(end, servers))
+            shutil.rmtree(self.path, ignore_errors=True)
             for watchdog in (record for record in doomed if record.server == WATCHDOG):
                 end(watchdog)  # last: if we are killed meanwhile, it goes on
-            shutil.rmtree(self.path, ignore_errors=True)
+            shutil.rmtree(self.path, ignore_errors=True)  # its log, where a file that is open cannot be removed
             time.sleep(0.05 if self.path.exists() else 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -52,8 +53,10 @@ def refused(result: pytest.RunResult, *said: str) -> None:
     assert " passed" not in text
 
 
-def nothing_left() -> bool:
-    return not list(base_path().glob("run-*-gw*"))
+def nothing_left(text: str) -> bool:
+    """Of the run that printed ``text``: other tests have workers too."""
+    (run,) = re.findall(r"evidence in \S*results/(\w+)", text)
+    return not list(base_path().glob(f"run-{run}-*"))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def test_tests_are_spread_and_their_evidence_comes_home(
     (failing,) = [properties_ for name, properties_ in told.items() if name.startswith("failing")]
     assert f"evidence: {failing['evidence']}" in text
     assert (project.path / "results/latest/report.html").exists()
-    assert nothing_left()
+    eventually(lambda: nothing_left(text), "the workers' folders go")
 
 
 def test_the_machine_of_a_test_stands_in_its_evidence(project: Project) -> None:
@@ -257,7 +260,7 @@ def test_x_loses_nobody(project: Project) -> None:
     result = project.run("-x", "-n", "2", *TWO)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "was lost" not in result.stdout.str()
-    assert nothing_left()
+    eventually(lambda: nothing_left(result.stdout.str()), "the workers' folders go")
 
 
 def test_ctrl_c_loses_nobody_and_leaves_nothing(project: Project) -> None:
@@ -269,7 +272,7 @@ def test_ctrl_c_loses_nobody_and_leaves_nothing(project: Project) -> None:
     text = kill(process, signal.SIGINT)
     assert process.returncode == pytest.ExitCode.INTERRUPTED
     assert "was lost" not in text
-    eventually(nothing_left, "the workers are gone")
+    eventually(lambda: nothing_left(text), "the workers are gone")
 
 
 # -- lost
@@ -290,7 +293,7 @@ def test_a_worker_that_dies_before_its_first_test_does_not_make_a_green_run(proj
     result = project.run("-n", "2", *TWO)
     assert result.ret not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
     result.stdout.fnmatch_lines(["promptsales-harness: the worker gw1 on pc2 was lost: *"])
-    assert nothing_left()
+    eventually(lambda: nothing_left(result.stdout.str()), "the workers' folders go")
 
 
 def test_a_worker_that_dies_in_a_test_keeps_the_evidence_of_those_before(project: Project) -> None:
