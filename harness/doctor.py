@@ -24,12 +24,10 @@ from harness.runner.remote.link import Link
 from harness.runner.remote.specs import HostSpec, host_specs
 from harness.servers import Servers, Target, open_servers
 from harness.servers.urls import scrub
-from harness.vocabulary import LEVELS, LOGICAL
+from harness.vocabulary import LEVELS, LOGICAL, PORTS, label
 
 _AT_ONCE = 32
 """Looks at a time: most of the time of each one is waiting."""
-
-_PORTS = {"postgresql": 5432, "sqlserver": 1433, "mongodb": 27017, "redis": 6379}
 
 _CHECK_THE_URL = re.compile(r"[;,]? ?\(?check user, password and database in the URL\)?")
 """Engines say it without knowing which URL; we know."""
@@ -110,12 +108,15 @@ def _targets(servers: Servers, visits: Sequence[Visit]) -> tuple[list[Target], t
     targets, told = [], []
     for logical in LOGICAL:
         engine, stand_in = servers.describe(logical)
-        label = f"{logical}@{engine}{'-standin' if stand_in else ''}"
         try:
             target = servers.target(logical)
         except HarnessError as problem:
             needless = isinstance(problem, ServerUnavailable)
-            told.append(Server(logical, label, engine, problem=str(problem), needless=needless))
+            told.append(
+                Server(
+                    logical, label(logical, engine, stand_in=stand_in), engine, problem=str(problem), needless=needless
+                )
+            )
         else:
             targets.append(target)
             told.append(Server(logical, target.label, target.engine, target.origin, target.public))
@@ -205,7 +206,7 @@ class Visit:
             return []
         each = [urlsplit(f"//{one}") for one in hosts.split(",")]
         return [
-            (unquote(host).partition("\\")[0], one.port or _PORTS[target.engine])  # SQL Server's HOST\INSTANCE
+            (unquote(host).partition("\\")[0], one.port or PORTS[target.engine])  # SQL Server's HOST\INSTANCE
             for one in each
             if (host := one.hostname)
         ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from shlex import quote
 
 from harness.doctor_facts import Machine, Reach, Server, State
+from harness.servers.base import is_loopback
 from harness.servers.urls import VARIABLE
 
 _OURS = frozenset({"embedded", "up", "containers"})
@@ -29,12 +29,12 @@ _LISTEN = {
 def for_database(server: Server, reach: Reach, machine: Machine) -> str:
     """What to do about ``reach``, on one line; empty if what was said says it already."""
     source = reach.source or machine.address or "ADDRESS"
-    where = "here" if server.origin in _OURS or _loopback(reach.host) else f"on {reach.host}"
+    where = "here" if server.origin in _OURS or is_loopback(reach.host) else f"on {reach.host}"
     variable = VARIABLE[server.logical]
     match reach.state:
         case State.refused if server.origin in _OURS:
             return "see whether it still runs: harness status"
-        case State.refused if _loopback(reach.host):
+        case State.refused if is_loopback(reach.host):
             return f"start it, or say in {variable} where it is"
         case State.refused:
             words = {"entry": entry(source), "host": reach.host, "port": reach.port}
@@ -100,10 +100,3 @@ def to_install(machine: Machine, packages: Sequence[str]) -> str:
 def to_let_in(way: str, clients: Sequence[str]) -> str:
     """``harness up … --allow CLIENT`` with the machines' own addresses."""
     return re.sub(r"\bCLIENT\b", ",".join(clients), way) if clients else way
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -8,6 +8,7 @@ from functools import partial
 
 from harness import doctor_advice as advice
 from harness.doctor_facts import HERE, Driver, Finding, Level, Machine, Reach, Server, State
+from harness.report.words import exact
 from harness.runner.remote.link import Clock
 
 OFF = 1.0
@@ -39,15 +40,6 @@ def clock_level(clock: Clock) -> Level:
 def latency_level(clock: Clock) -> Level:
     """Whether the way to a machine is."""
     return Level.warning if clock.median > SLOW else Level.ok
-
-
-def elapsed(seconds: float) -> str:
-    """A time as people read it.
-
-    >>> elapsed(5.0032), elapsed(0.00021)
-    ('5.003 s', '0.2 ms')
-    """
-    return f"{seconds:,.3f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
 def _without_name(machine: Machine) -> str:
@@ -133,14 +125,14 @@ def _of_clock(machine: Machine) -> Iterator[Finding]:
         yield Finding(
             Level.warning,
             (machine.name,),
-            f"its clock is {elapsed(abs(clock.offset))} {way} the one here (± {elapsed(clock.error)})",
+            f"its clock is {exact(abs(clock.offset))} {way} the one here (± {exact(clock.error)})",
             "turn on NTP (Linux: timedatectl set-ntp true; Windows: w32tm /resync); events are in the right order anyway",
         )
     if latency_level(clock) is Level.warning:
         yield Finding(
             Level.warning,
             (machine.name,),
-            f"a word there and back takes {elapsed(clock.median)}, at least {elapsed(clock.round_trip)}",
+            f"a word there and back takes {exact(clock.median)}, at least {exact(clock.round_trip)}",
             "each step there takes as long: use a cable, or a machine that is nearer",
         )
 

@@ -10,11 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.doctor_facts import HERE, Driver, Examination, Finding, Level, Machine, Reach, Server, State
-from harness.doctor_judge import clock_level, described, elapsed, latency_level
-from harness.report.words import counted, one_line
+from harness.doctor_judge import clock_level, described, latency_level
+from harness.report import words
+from harness.report.words import counted, exact, one_line
+from harness.vocabulary import PRODUCTS
 
 _MARK = {Level.ok: ("✓", "green"), Level.warning: ("!", "yellow"), Level.problem: ("✗", "bold red")}
-_ENGINE = {"postgresql": "PostgreSQL", "sqlserver": "SQL Server", "mongodb": "MongoDB", "redis": "Redis"}
 _UNKNOWN = "–"
 
 
@@ -35,7 +36,7 @@ def table(examination: Examination) -> RenderableType:
         rows["clock"] = [_clock(machine) for machine in machines]
         rows["latency"] = [_latency(machine) for machine in machines]
     for engine in dict.fromkeys(server.engine for server in examination.servers if not server.problem):
-        rows[f"{_ENGINE[engine]}'s driver"] = [_driver(machine, engine) for machine in machines]
+        rows[f"{PRODUCTS[engine]}'s driver"] = [_driver(machine, engine) for machine in machines]
     for server in examination.servers:
         rows[server.label] = [_database(machine, server) for machine in machines]
     for name, cells in rows.items():
@@ -90,15 +91,14 @@ def _clock(machine: Machine) -> Text:
     clock = machine.clock
     if machine.local or clock is None:
         return Text("the reference" if machine.name == HERE else _UNKNOWN)
-    sign = "" if abs(clock.offset) < 0.00005 else "+" if clock.offset > 0 else "-"
-    return _cell(clock_level(clock), f"{sign}{elapsed(abs(clock.offset))} ± {elapsed(clock.error)}")
+    return _cell(clock_level(clock), words.clock(clock.offset, clock.error))
 
 
 def _latency(machine: Machine) -> Text:
     clock = machine.clock
     if machine.local or clock is None:
         return Text(_UNKNOWN)
-    return _cell(latency_level(clock), f"{elapsed(clock.median)} (least {elapsed(clock.round_trip)})")
+    return _cell(latency_level(clock), f"{exact(clock.median)} (least {exact(clock.round_trip)})")
 
 
 def _driver(machine: Machine, engine: str) -> Text:

@@ -17,7 +17,7 @@ from harness.scenario.model import Case, Scenario
 from harness.scenario.written import MARKS
 from harness.servers import MODE_VARIABLE
 from harness.servers.runfolder import RunFolder
-from harness.spread import go_away
+from harness.spread import away
 from harness.suite import Settings, Suite, new_run_id, parameters_of
 
 pytest_plugins = ("harness.plugin_specs", "harness.plugin_workers")
@@ -70,8 +70,8 @@ def pytest_configure(config: pytest.Config) -> None:
             schemas=root / config.getini("schemas") if config.getini("schemas") else None,
             hosts=() if joined else _hosts(config),
         )
-        if folder := go_away(joined, settings):
-            config.stash[AWAY] = folder
+        if there := away(joined, settings):
+            settings, config.stash[AWAY] = there
         config.stash[SUITE] = Suite(settings)
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None

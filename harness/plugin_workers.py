@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from harness.errors import HarnessError, HostError, StoreError
 from harness.plugin import AWAY, SUITE, short
 from harness.runner.remote.gateway import SSH_OPTIONS
 from harness.runner.remote.specs import host_specs
-from harness.spread import Spread, Worker, arguments_there, parcels, renamed, unpack
+from harness.spread import Spread, Worker, arguments_there, pack, renamed, unpack
 
 SPREAD = pytest.StashKey[Spread]()
 WORKERS = pytest.StashKey["Workers"]()
@@ -87,7 +88,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         workers = spread.workers(config.stash[SUITE].servers, config.rootpath)
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
-    config.option.tx = [worker.host.without("id", "chdir").text for worker in workers]
+    config.option.tx = [worker.host.without("id").text for worker in workers]  # pytest-xdist gives each its own
     config.stash[WORKERS] = Workers(config, workers, arguments)
     config.pluginmanager.register(config.stash[WORKERS], "promptsales-harness-workers")
 
@@ -96,9 +97,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """How many workers are where."""
     if WORKERS not in config.stash:
         return []
-    counts: dict[str, int] = {}
-    for worker in config.stash[WORKERS].states:
-        counts[worker.name] = counts.get(worker.name, 0) + 1
+    counts = Counter(worker.host.name for worker in config.stash[WORKERS].all)
     told = ", ".join(f"{count} on {name}" for name, count in counts.items())
     return [f"promptsales-harness: workers: {told}"]
 
@@ -131,11 +130,8 @@ def _unless_lost(send: Callable[..., None]) -> Callable[..., None]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Hear what a worker of pytest-xdist has to tell; one that died tells nothing."""
-    output = getattr(node, "workeroutput", {})
-    if told := output.get("psh_told"):
+    if told := getattr(node, "workeroutput", {}).get("psh_told"):
         node.config.stash[SUITE].hear(told)
-    if (brought := output.get("psh_parcels")) and (workers := node.config.stash.get(WORKERS, None)):
-        workers.take_in(brought)
 
 
 class Workers:
@@ -143,18 +139,15 @@ class Workers:
 
     def __init__(self, config: pytest.Config, workers: list[Worker], arguments: list[str]) -> None:
         self.config = config
-        self.states = [_State(worker) for worker in workers]
+        self.all = workers
         self.arguments = arguments
         self.problem = ""  # why evidence could not be kept
-        self._by_spec: dict[int, _State] = {}
+        self._by_spec: dict[int, Worker] = {}
         self._names: dict[str, dict[str, str]] = {}  # of tests that run: what a worker's folders are called here
         self.patch = pytest.MonkeyPatch()
 
     def of(self, node: Any) -> Worker:
         """The worker that a node of pytest-xdist is."""
-        return self._state(node).worker
-
-    def _state(self, node: Any) -> _State:
         return self._by_spec[id(node.gateway.spec)]
 
     @pytest.hookimpl(optionalhook=True)
@@ -162,9 +155,9 @@ class Workers:
         """Say how each machine is reached, and have the project that is there be used."""
         from xdist import workermanage
 
-        for spec, state in zip(specs, self.states, strict=True):
-            self._by_spec[id(spec)] = state
-            if project := state.worker.project:
+        for spec, worker in zip(specs, self.all, strict=True):
+            self._by_spec[id(spec)] = worker
+            if project := worker.project:
                 spec.chdir, spec.python = project.folder, project.python
                 spec.ssh = f"{SSH_OPTIONS} {spec.ssh}"
         # Left alone, it copies pytest into the project there, and refuses paths that were not copied too.
@@ -174,15 +167,17 @@ class Workers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
-        """Note how a worker ended."""
-        state = self._state(node)
-        state.ended, state.id = True, node.gateway.id
-        status = getattr(node, "workeroutput", {}).get("exitstatus", 0)
+        """Note how a worker ended, and keep what it brings in the end."""
+        worker = self.of(node)
+        worker.ended, worker.id = True, node.gateway.id
+        output = getattr(node, "workeroutput", {})
+        if told := output.get("psh_parcels"):
+            self.take_in(told)
         if error:
-            state.problem = (str(error).strip().splitlines() or ["it ended before its time"])[-1]
-            self.config.stash[SUITE].databases.drop_of(state.id)  # a server keeps a lost client's locks for long
-        elif status in _BAD_ENDS:
-            state.problem = f"it ended with {_BAD_ENDS[pytest.ExitCode(status)]}"
+            worker.problem = (str(error).strip().splitlines() or ["it ended before its time"])[-1]
+            self.config.stash[SUITE].databases.drop_of(worker.id)  # a server keeps a lost client's locks for long
+        elif (status := output.get("exitstatus")) in _BAD_ENDS:
+            worker.problem = f"it ended with {_BAD_ENDS[pytest.ExitCode(status)]}"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -215,10 +210,11 @@ class Workers:
         """What keeps the run from being a whole one, a line each. One that was broken off has heard no worker's end."""
         made = [self.problem] if self.problem else []
         waited = exitstatus != pytest.ExitCode.INTERRUPTED
-        for state in self.states:
-            if state.problem or (waited and not state.ended):
+        for worker in self.all:
+            if worker.problem or (waited and not worker.ended):
+                why = worker.problem or "it never reported"
                 made.append(
-                    f"the worker {state.id or '?'} on {state.name} was lost: {state.problem or 'it never reported'}; "
+                    f"the worker {worker.id or '?'} on {worker.host.name} was lost: {why}; "
                     "tests that it had not run may not have been run at all"
                 )
         return made
@@ -228,17 +224,6 @@ class Workers:
         """Say what was lost."""
         for problem in self.problems(exitstatus):
             terminalreporter.write_line(f"promptsales-harness: {problem}", red=True)
-
-
-class _State:
-    """A worker and what became of it."""
-
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
-        self.name = worker.host.name
-        self.id = ""
-        self.ended = False
-        self.problem = ""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -271,7 +256,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 def _outgoing(config: pytest.Config) -> dict[str, Any] | None:
     suite = config.stash[SUITE]
     kept = suite.outgoing()
-    return parcels(kept, suite.store.folder, lambda path: short(path, config)) if kept else None
+    return pack(kept, suite.store.folder, lambda path: short(path, config)) if kept else None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,12 +10,14 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HostError
+from pydantic import ValidationError
+
+from harness.errors import HostError, StoreError
 from harness.evidence.model import Evidence
 from harness.runner.remote.project import Project, find_projects
 from harness.runner.remote.specs import HostSpec
@@ -23,16 +25,19 @@ from harness.servers.base import Servers
 from harness.servers.embedded import run_folder
 from harness.servers.runfolder import RunFolder
 from harness.servers.told import Telling, ToldServers, tell
-from harness.suite import Kept, Settings, Suite
+from harness.suite import Parcel, Settings, Suite
 
 
 @dataclass(slots=True)
 class Worker:
-    """A worker to be: on ``host``; ``project`` is None for a process on this machine."""
+    """A worker on ``host``, and what became of it; ``project`` is None for a process on this machine."""
 
     host: HostSpec
     project: Project | None
     told: Telling = field(default_factory=dict, repr=False)  # of the servers; holds logins
+    id: str = ""  # pytest-xdist's name of it; known when it has ended
+    ended: bool = False
+    problem: str = ""  # why it ended before its time
 
 
 @dataclass(slots=True)
@@ -63,9 +68,9 @@ class Spread:
         each = self._each()
         away = [host for host in each.values() if not host.is_local]
         projects = dict(zip([host.name for host in away], find_projects(away, str(root)), strict=True))
-        seen = {project.where.controller: "" for project in projects.values() if project.where.controller}
-        servers.listen(list(seen), [project.where.address for project in projects.values() if project.where.address])
-        tellings = {address: tell(servers, address) for address in {p.where.controller for p in projects.values()}}
+        places = [project.where for project in projects.values()]
+        servers.listen([one.controller for one in places], [one.address for one in places])
+        tellings = {address: tell(servers, address) for address in dict.fromkeys(one.controller for one in places)}
         workers = []
         for host in self._dealt(each, {name: project.cores for name, project in projects.items()}):
             project = projects.get(host.name)
@@ -110,23 +115,26 @@ def _path_there(argument: str, here: Path, root: Path) -> str:
 # -- a worker on another machine
 
 
-def go_away(joined: Mapping[str, Any], settings: Settings) -> RunFolder | None:
-    """Change the settings of a worker that is on another machine than the run's owner; None if it is not.
+def away(joined: Mapping[str, Any], settings: Settings) -> tuple[Settings, RunFolder] | None:
+    """The settings of a worker that is on another machine than the run's owner; None if it is not.
 
-    ``joined`` is what the controller told it. Evidence is kept in the folder that this gives, which goes when this process
-    ends, however it ends; what is in it goes home with the reports. Raises ServerError.
+    ``joined`` is what the controller told it. Evidence is kept in a folder that goes when this process ends, however it
+    ends; what is in it goes home with the reports. Raises ServerError.
     """
-    away = joined.get("psh_away")
-    if not away:
+    told = joined.get("psh_away")
+    if not told:
         return None
     folder = run_folder(f"{settings.run_id}-{settings.worker}", os.getpid())
     folder.open()
-    settings.away = True
-    settings.owner_pid = 0  # a process there may have the same number as the owner here
-    settings.results = folder.path / "results"
-    settings.servers = ToldServers(away["servers"])
-    settings.mode = away["mode"]
-    return folder
+    changed = replace(
+        settings,
+        away=True,
+        owner_pid=0,  # a process there may have the same number as the owner here
+        results=folder.path / "results",
+        servers=ToldServers(told["servers"]),
+        mode=told["mode"],
+    )
+    return changed, folder
 
 
 # -- evidence comes home
@@ -134,7 +142,7 @@ def go_away(joined: Mapping[str, Any], settings: Settings) -> RunFolder | None:
 _PICTURE = re.compile(r"[A-Za-z0-9_-]+\.svg")
 
 
-def parcels(kept: Sequence[Kept], folder: Path, shown: Callable[[Path], str]) -> dict[str, Any]:
+def pack(kept: Sequence[Parcel], folder: Path, shown: Callable[[Path], str]) -> dict[str, Any]:
     """What a worker kept in its ``folder``, of builtin types: it travels. ``shown`` is a path as its reports write it."""
     return {
         "folders": [str(folder), shown(folder)],
@@ -151,14 +159,18 @@ def parcels(kept: Sequence[Kept], folder: Path, shown: Callable[[Path], str]) ->
 
 
 def unpack(told: Mapping[str, Any], suite: Suite, shown: Callable[[Path], str]) -> dict[str, str]:
-    """Keep what :func:`parcels` brings; gives the worker's folders and what they are here, as ``shown``.
+    """Keep what :func:`pack` made; gives the worker's folders and what they are here, as ``shown``.
 
-    Raises StoreError.
+    Raises StoreError, also for what is no evidence.
     """
     names = dict.fromkeys(told["folders"], shown(suite.store.folder))
     for one in told["kept"]:
         pictures = {name: text for name, text in one["pictures"].items() if _PICTURE.fullmatch(name)}
-        path = suite.keep(Evidence.model_validate_json(one["evidence"]), pictures, float(one["seconds"]))
+        try:
+            evidence = Evidence.model_validate_json(one["evidence"])
+        except ValidationError as invalid:
+            raise StoreError(f"evidence from another machine cannot be read: {invalid.errors()[0]['msg']}") from None
+        path = suite.keep(evidence, pictures, float(one["seconds"]))
         names |= dict.fromkeys(one["folders"], shown(path.parent))
     return names
 

@@ -67,8 +67,8 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What was kept of a case, for the owner of the run on another machine."""
+class Parcel:
+    """What was kept of a case, to be sent to the owner of the run on another machine."""
 
     path: Path
     evidence: Evidence
@@ -115,7 +115,7 @@ class Suite:
         self._began = time.time()
         self._opened = False
         self._others: set[str] = set()  # host names of the machines that had a part in the run
-        self._outgoing: list[Kept] = []
+        self._outgoing: list[Parcel] = []
         self._unwritable = ""
         self._reached = False
         self.meanwhile = Meanwhile()
@@ -253,10 +253,10 @@ class Suite:
             self._unwritable = str(error)  # no case after this one needs to be run only to say it again
             raise
         if self.settings.away:
-            self._outgoing.append(Kept(path, evidence, pictures, seconds))
+            self._outgoing.append(Parcel(path, evidence, pictures, seconds))
         return path
 
-    def outgoing(self) -> list[Kept]:
+    def outgoing(self) -> list[Parcel]:
         """What was kept since this was last asked, for the owner on another machine."""
         kept, self._outgoing = self._outgoing, []
         return kept

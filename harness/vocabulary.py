@@ -44,6 +44,21 @@ DEFAULT_LEVEL = "default"
 ENGINES = tuple(LEVELS)
 """Names of all engines."""
 
+PRODUCTS = {"postgresql": "PostgreSQL", "sqlserver": "SQL Server", "mongodb": "MongoDB", "redis": "Redis"}
+"""Engines by their makers' names."""
+
+PORTS = {"postgresql": 5432, "sqlserver": 1433, "mongodb": 27017, "redis": 6379}
+"""Where their servers are, if a URL does not say it."""
+
+
+def label(logical: str, engine: str, *, stand_in: bool) -> str:
+    """A database and what it runs on, as ids and reports write it.
+
+    >>> label("promptads", "postgresql", stand_in=True), label("cache", "redis", stand_in=False)
+    ('promptads@postgresql-standin', 'cache@redis')
+    """
+    return f"{logical}@{engine}{'-standin' if stand_in else ''}"
+
 
 class Phenomenon(StrEnum):
     """What a run can show, by its plain name."""

@@ -86,7 +86,7 @@ def _machine(history: History, host: HostRecord) -> Machine:
         python=_or_unknown(
             ", ".join(part for part in (f"Python {host.python}" * bool(host.python), host.driver) if part)
         ),
-        clock=clock(host) if host.round_trip else UNKNOWN,
+        clock=words.clock(host.clock_offset, host.clock_error) if host.round_trip else UNKNOWN,
         round_trip=words.elapsed(host.round_trip) if host.round_trip else UNKNOWN,
         pid=_or_unknown(host.pid),
         lost=words.one_line(host.lost),
@@ -100,17 +100,6 @@ def _or_unknown(text: str) -> str:
 def _named(sessions: list[str]) -> str:
     more = f" and {len(sessions) - _NAMED} more" if len(sessions) > _NAMED else ""
     return words.one_line(", ".join(sessions[:_NAMED])) + more or UNKNOWN
-
-
-def clock(host: HostRecord) -> str:
-    """How far a machine's clock was ahead of the controller's: ``+5.003 s ± 0.1 ms``, ``-1.4 ms ± 0.1 ms``."""
-    return f"{'+' if host.clock_offset >= 0 else '-'}{_exact(abs(host.clock_offset))} ± {_exact(host.clock_error)}"
-
-
-def _exact(seconds: float) -> str:
-    if seconds < 0.0001:
-        return f"{seconds * 1e6:.0f} µs"
-    return f"{seconds:,.3f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
 def places(history: History) -> dict[str, str]:
@@ -157,7 +146,7 @@ def time_of_day(at: float) -> str:
 def off(history: History) -> dict[str, str]:
     """For each session whose machine's clock is off by more than 100 ms: ``5.003 s ahead``, ``131.0 ms behind``."""
     wrong = {
-        host.name: f"{_exact(abs(host.clock_offset))} {'ahead' if host.clock_offset > 0 else 'behind'}"
+        host.name: f"{words.exact(abs(host.clock_offset))} {'ahead' if host.clock_offset > 0 else 'behind'}"
         for host in history.hosts
         if abs(host.clock_offset) > _OFF
     }

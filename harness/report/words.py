@@ -9,6 +9,7 @@ from typing import Any
 from harness.evidence.model import Anomaly, Deadlock, Detector
 from harness.history import DatabaseRecord, Event, EventKind, History, Wait, WaitPicture
 from harness.report.reading import Look, StepRun, look
+from harness.vocabulary import PRODUCTS
 
 # What neither XML nor a terminal may get from a server: an escape sequence in a value would paint the report.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -64,6 +65,18 @@ def milliseconds(seconds: float) -> str:
 def elapsed(seconds: float) -> str:
     """A duration with its unit: ``1.4 ms``, ``131 ms``, ``5.0 s``."""
     return f"{seconds:.1f} s" if seconds >= 1 else f"{milliseconds(seconds)} ms"
+
+
+def exact(seconds: float) -> str:
+    """A time of which small differences matter, of clocks and ways: ``45 µs``, ``1.4 ms``, ``5.003 s``."""
+    if seconds < 0.0001:
+        return f"{seconds * 1e6:.0f} µs"
+    return f"{seconds:,.3f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
+
+
+def clock(offset: float, error: float) -> str:
+    """How far another clock is ahead of ours, give or take: ``+5.003 s ± 0.1 ms``, ``-1.4 ms ± 45 µs``."""
+    return f"{'+' if offset >= 0 else '-'}{exact(abs(offset))} ± {exact(error)}"
 
 
 def statement(event: Event) -> str:
@@ -175,9 +188,6 @@ def cycle(names: list[str]) -> str:
     if len(names) > 10:
         return " → ".join([*names[:5], f"… {len(names) - 8} more …", *names[-3:], names[0]])
     return " → ".join([*names, *names[:1]])
-
-
-PRODUCTS = {"postgresql": "PostgreSQL", "sqlserver": "SQL Server", "mongodb": "MongoDB", "redis": "Redis"}
 
 
 def stands_for(database: DatabaseRecord) -> str:

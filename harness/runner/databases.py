@@ -20,8 +20,7 @@ from harness.engines.base import OWNED, Admin, Copying, Engine, Naming, Observer
 from harness.errors import DataError, EngineError, HarnessError
 from harness.runner.furnishing import Furnishing
 from harness.servers.base import LOGICAL, Servers, Target
-
-_DEFAULT_PORTS = {"postgresql": 5432, "sqlserver": 1433, "mongodb": 27017, "redis": 6379}
+from harness.vocabulary import PORTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,5 +202,5 @@ def server_of(target: Target) -> str:
     """``host:port`` of a target: one string for one server."""
     parts = urlsplit(target.url)
     with contextlib.suppress(ValueError):  # several hosts, as MongoDB's URLs may have
-        return f"{parts.hostname or 'localhost'}:{parts.port or _DEFAULT_PORTS[target.engine]}"
+        return f"{parts.hostname or 'localhost'}:{parts.port or PORTS[target.engine]}"
     return parts.netloc.rpartition("@")[2]

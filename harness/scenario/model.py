@@ -15,7 +15,7 @@ from harness.answers import ErrorKind
 from harness.errors import Location
 from harness.scenario.written_expect import ANY
 from harness.scenario.written_steps import Body
-from harness.vocabulary import LEVELS, Phenomenon
+from harness.vocabulary import LEVELS, Phenomenon, label
 
 VERBS = ("begin", "commit", "rollback")
 
@@ -242,7 +242,7 @@ class Placed:
     @property
     def label(self) -> str:
         """``promptads@postgresql-standin``."""
-        return f"{self.logical}@{self.engine}{'-standin' if self.stand_in else ''}"
+        return label(self.logical, self.engine, stand_in=bool(self.stand_in))
 
 
 @dataclass(frozen=True, slots=True)

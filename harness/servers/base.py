@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from harness.vocabulary import LOGICAL, REAL_ENGINE
+from harness.vocabulary import LOGICAL, REAL_ENGINE, label
 
 __all__ = ["LOGICAL", "REAL_ENGINE", "Servers", "Target"]
 
@@ -27,14 +28,14 @@ class Target:
     @property
     def label(self) -> str:
         """As ids and reports write it: ``promptads@postgresql-standin``."""
-        return f"{self.logical}@{self.engine}{'-standin' if self.stand_in else ''}"
+        return label(self.logical, self.engine, stand_in=bool(self.stand_in))
 
     def out_of_reach(self, address: str) -> str:
         """Why a machine that sees this one at ``address`` cannot get to the server, and what to do; empty if it can.
 
         As far as we know: of servers that are not ours, only what their URLs say.
         """
-        if address.startswith("127.") or address == "::1":  # it is this machine
+        if is_loopback(address):  # it is this machine
             return ""
         if self.reach == "network" and (not self.addresses or address in self.addresses):
             return ""
@@ -48,6 +49,16 @@ class Target:
         else:
             way = f"set PROMPTSALES_LISTEN={address} and PROMPTSALES_ALLOW=CLIENT"
         return f"{self.label}: its server {only}; {way}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address means whatever machine one is on; so does a socket's path."""
+    if host == "localhost" or host.endswith(".localhost") or host.startswith("/"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Servers(Protocol):

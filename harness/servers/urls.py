@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from harness.errors import ServerError, did_you_mean
-from harness.servers.base import REAL_ENGINE, Target
+from harness.servers.base import REAL_ENGINE, Target, is_loopback
 
 VARIABLE = {
     "promptsales": "PROMPTSALES_URL",
@@ -122,7 +121,7 @@ def reach_of(url: str) -> str:
     """
     authority = re.split(r"[/?#]", _split(url.strip())[3], maxsplit=1)[0]
     hosts = [unquote(re.sub(r":\d*$", "", host)).strip("[]").lower() for host in authority.split(",")]
-    return "loopback" if all(map(_is_loopback, hosts)) else "network"
+    return "loopback" if all(map(is_loopback, hosts)) else "network"
 
 
 def seen_from(url: str, address: str) -> str:
@@ -132,25 +131,12 @@ def seen_from(url: str, address: str) -> str:
     ('postgresql://u:p@10.0.0.1:5432/', 'redis://db.example')
     """
     parts = urlsplit(url)
-    if _here(address) or not _here(parts.hostname or ""):
+    if not address or is_loopback(address) or not is_loopback(parts.hostname or "localhost"):
         return url
     login, at, _ = parts.netloc.rpartition("@")
     where = f"[{address}]" if ":" in address else address
     port = f":{parts.port}" if parts.port else ""
     return urlunsplit(parts._replace(netloc=f"{login}{at}{where}{port}"))
-
-
-def _here(host: str) -> bool:
-    return host in ("", "localhost", "127.0.0.1", "::1")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost") or host.startswith("/"):  # a socket is a path
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def make_target(

@@ -66,8 +66,11 @@ def way(request: pytest.FixtureRequest, mended: Network) -> Way:
     return chosen
 
 
-def round_trips(address: tuple[str, int], count: int) -> list[float]:
-    """Of so many datagrams, one every millisecond at least, the time in milliseconds of those that were answered."""
+def round_trips(address: tuple[str, int], count: int, patience: float = 1) -> list[float]:
+    """Of so many datagrams, one every millisecond at least, the time in milliseconds of those that were answered.
+
+    When ``patience`` seconds have brought no answer, the rest is lost.
+    """
     sent: list[float] = []
     answers: list[float] = []
     with socket.socket(type=socket.SOCK_DGRAM) as asking:
@@ -76,7 +79,7 @@ def round_trips(address: tuple[str, int], count: int) -> list[float]:
             if len(sent) < count:
                 sent.append(time.monotonic())
                 asking.send((len(sent) - 1).to_bytes(4, "big"))
-            asking.settimeout(0.001 if len(sent) < count else 1)
+            asking.settimeout(0.001 if len(sent) < count else patience)
             try:
                 number = int.from_bytes(asking.recv(100), "big")
             except TimeoutError:
@@ -88,8 +91,8 @@ def round_trips(address: tuple[str, int], count: int) -> list[float]:
 
 
 def one_by_one(address: tuple[str, int], count: int) -> list[float]:
-    """The same, each sent when the one before was answered."""
-    return list(itertools.chain.from_iterable(round_trips(address, 1) for _ in range(count)))
+    """The same, each sent when the one before was answered; a busy machine may take its time."""
+    return list(itertools.chain.from_iterable(round_trips(address, 1, 20) for _ in range(count)))
 
 
 def test_cut_nobody_answers_and_mended_all_goes_on(mended: Network) -> None:
@@ -117,7 +120,7 @@ def test_slow_takes_its_time_each_way(mended: Network, way: Way) -> None:
         with pc.slow(ONE_WAY, way=way):
             assert pc.link.way == way
             times = one_by_one(address, 20)
-            assert len(times) > 10  # a machine that is busy may take longer than a datagram is waited for
+            assert len(times) == 20
             assert min(times) >= 2 * ONE_WAY
             assert statistics.median(times) < 4 * ONE_WAY
             pc.slow(2 * ONE_WAY)  # as told last

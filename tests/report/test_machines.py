@@ -8,7 +8,7 @@ from rich.console import Console
 
 from harness.evidence.model import Evidence
 from harness.history import Event, EventKind, HostRecord
-from harness.report import machines
+from harness.report import machines, words
 from harness.report.page import report_html
 from harness.report.reading import found, markers
 from harness.report.svg import text_width
@@ -145,7 +145,7 @@ def test_a_machine_that_was_lost_says_why() -> None:
     ],
 )
 def test_a_clock_in_words(offset: float, error: float, said: str) -> None:
-    assert machines.clock(host(clock_offset=offset, clock_error=error)) == said
+    assert words.clock(offset, error) == said
 
 
 @pytest.mark.parametrize(

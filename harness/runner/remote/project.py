@@ -5,6 +5,7 @@ An agent needs nothing of ours there; a worker of pytest-xdist needs all of it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from typing import Any
 
 import execnet
 
-from harness import __version__
+import harness
 from harness.errors import HostError
+from harness.runner.remote import digest
 from harness.runner.remote.gateway import Gateway, Whereabouts, open_gateway
 from harness.runner.remote.specs import HostSpec
 
-_LOOK = """
+_LOOK = (
+    inspect.getsource(digest)
+    + """
 import os, sys
 from importlib import metadata
 
@@ -31,13 +35,14 @@ else:
     try:
         import pytest, xdist
         import harness.plugin
-        told["version"] = harness.__version__
+        told["version"], told["digest"] = harness.__version__, digest(harness)
         known = [point.value for point in metadata.entry_points(group="pytest11")]
         told["known"] = "harness.plugin" in known
     except Exception as problem:
         told["problem"] = f"{type(problem).__name__}: {problem}"
 channel.send(told)
 """
+)
 """Runs there. A worker begins in the same way: the folder is its own, and the first place to import from."""
 
 _SECONDS = 60.0
@@ -94,9 +99,10 @@ def _find(host: HostSpec, folder: str) -> Project:
             f"{begin}{told['python']} cannot run the harness ({why}); install the project with it there "
             f"(cd {folder}; {told['python']} -m pip install -e .), or say which Python can: {again}//python=PATH"
         )
-    if told["version"] != __version__:
+    if told["digest"] != digest.digest(harness):
+        there = f"version {told['version']}" if told["version"] != harness.__version__ else "another state"
         raise HostError(
-            f"{begin}version {told['version']} of the harness is there, and {__version__} here; bring both to the same one"
+            f"{begin}{there} of the harness is there, and version {harness.__version__} here; bring both to the same state"
         )
     return Project(host, gateway.where, folder, gateway.python, int(told["cores"]))
 
