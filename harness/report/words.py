@@ -76,7 +76,7 @@ def exact(seconds: float) -> str:
 
 def clock(offset: float, error: float) -> str:
     """How far another clock is ahead of ours, give or take: ``+5.003 s ± 0.1 ms``, ``-1.4 ms ± 45 µs``."""
-    return f"{'+' if offset >= 0 else '-'}{exact(abs(offset))} ± {exact(error)}"
+    return f"{'-' if round(offset, 6) < 0 else '+'}{exact(abs(offset))} ± {exact(error)}"
 
 
 def statement(event: Event) -> str:
