@@ -290,7 +290,10 @@ def listens(servers: EmbeddedServers) -> dict[str, set[str]]:
     for record in servers.folder.records():
         process = psutil.Process(record.pid)
         for one in (process, *process.children(recursive=True)):
-            for connection in one.net_connections("all" if os.name == "posix" else "inet"):
+            connections = []
+            with contextlib.suppress(psutil.NoSuchProcess):  # PostgreSQL has children that soon end
+                connections = one.net_connections("all" if os.name == "posix" else "inet")
+            for connection in connections:
                 if connection.status == psutil.CONN_LISTEN:
                     found.setdefault(record.server, set()).add(connection.laddr.ip)
     return found
