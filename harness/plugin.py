@@ -13,6 +13,7 @@ from harness.errors import HarnessError, HostError, ServerUnavailable, StoreErro
 from harness.evidence.model import Evidence, Status
 from harness.report.text import timeline_text
 from harness.runner.remote.specs import HostSpec, host_specs
+from harness.scenario.kinds import Kind, kind_of
 from harness.scenario.model import Case, Scenario
 from harness.scenario.written import MARKS
 from harness.servers import MODE_VARIABLE
@@ -20,7 +21,7 @@ from harness.servers.runfolder import RunFolder
 from harness.spread import away
 from harness.suite import Settings, Suite, new_run_id, parameters_of
 
-pytest_plugins = ("harness.plugin_specs", "harness.plugin_workers")
+pytest_plugins = ("harness.plugin_specs", "harness.plugin_workers", "harness.plugin_plans", "harness.plugin_load")
 
 SUITE = pytest.StashKey[Suite]()
 AWAY = pytest.StashKey[RunFolder]()
@@ -107,15 +108,19 @@ def short(path: Path, config: pytest.Config) -> str:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
     """Collect scenario files."""
-    if file_path.suffix not in (".yaml", ".yml"):
+    if not declares(file_path, parent.config, Kind.scenario):
         return None
-    named = any(Path(argument.split("::")[0]).resolve() == file_path for argument in parent.config.args)
-    root = parent.config.rootpath
-    below = file_path.relative_to(root).parts[:-1] if file_path.is_relative_to(root) else ()
-    if named or FOLDER in below:
-        made: ScenarioFile = ScenarioFile.from_parent(parent, path=file_path)
-        return made
-    return None
+    made: ScenarioFile = ScenarioFile.from_parent(parent, path=file_path)
+    return made
+
+
+def declares(file: Path, config: pytest.Config, kind: Kind) -> bool:
+    """Whether it is a YAML file of this kind that is to be collected: named, or below a folder called ``scenarios``."""
+    if file.suffix not in (".yaml", ".yml"):
+        return False
+    named = any(Path(argument.split("::")[0]).resolve() == file for argument in config.args)
+    below = file.relative_to(config.rootpath).parts[:-1] if file.is_relative_to(config.rootpath) else ()
+    return (named or FOLDER in below) and kind_of(file) is kind
 
 
 class ScenarioFile(pytest.File):

@@ -1,0 +1,1 @@
+"""Samples of the servers, and of this machine, while scenarios or load run."""
