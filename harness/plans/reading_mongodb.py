@@ -1,8 +1,8 @@
 """MongoDB's plans: ``explain('executionStats')`` of a find, a write, an aggregation; of one server or of many shards.
 
 Manual page followed: Explain Results. Three shapes: the classic engine's tree of stages, the slot-based engine's
-(``queryPlan`` with stages numbered by ``planNodeId``, counters beside it), and an aggregation's ``stages`` with a ``$cursor`` in
-front. A stand-in may count for the whole statement only: then the counts stand at the only node that they can be of.
+(``queryPlan`` with stages numbered by ``planNodeId``, counters beside it), and an aggregation's ``stages`` with a
+``$cursor`` in front. A stand-in may count for the whole statement only: then the counts stand at the only node that they can be of.
 """
 
 from __future__ import annotations
