@@ -172,13 +172,13 @@ class Suite:
         if self._unwritable:
             raise StoreError(self._unwritable)
         self._reach()
-        began = time.perf_counter()
+        began, at = time.perf_counter(), time.time()
         if case.scenario.shared:
             play = self._on_stage(case, lent)
         else:
             with self._new_stage(case, None) as stage:
                 play = Play(case, stage).run()
-        telling = _Telling(self, play, time.perf_counter() - began, then)
+        telling = _Telling(self, play, time.perf_counter() - began, at, then)
         self.meanwhile.later(telling.judge)
         return play.end[0]
 
@@ -242,13 +242,13 @@ class Suite:
                 self.databases.forget_observer(stage.made[alias])
             stage.close()
 
-    def keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float) -> Path:
+    def keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float, began: float | None = None) -> Path:
         """Write a case's evidence and pictures down; gives the path of the evidence. Raises StoreError."""
         try:
             if not self._opened:  # not before: a run that kept nothing leaves nothing behind
                 self.store.open()
                 self._opened = True
-            path = self.store.keep(evidence, pictures, seconds)
+            path = self.store.keep(evidence, pictures, seconds, began)
         except StoreError as error:
             self._unwritable = str(error)  # no case after this one needs to be run only to say it again
             raise
@@ -332,10 +332,11 @@ class Suite:
 class _Telling:
     """What is to be done with a case that has been run, in small works; each one is followed by the next."""
 
-    def __init__(self, suite: Suite, play: Play, seconds: float, then: Callable[[Result], None]) -> None:
+    def __init__(self, suite: Suite, play: Play, seconds: float, at: float, then: Callable[[Result], None]) -> None:
         self._suite = suite
         self._play = play
         self._seconds = seconds
+        self._at = at  # seconds since 1970, when it began
         self._then = then
 
     def judge(self) -> None:
@@ -359,7 +360,7 @@ class _Telling:
         if _pictured(evidence, shared=self._play.scenario.shared):
             pictures = {"timeline.svg": timeline_svg(evidence), "waits.svg": waits_svg(evidence)}
         self._seconds += time.perf_counter() - began
-        path = self._suite.keep(evidence, pictures, self._seconds)
+        path = self._suite.keep(evidence, pictures, self._seconds, self._at)
         self._then(Result(evidence, path, self._seconds))
 
 

@@ -74,10 +74,10 @@ class Store:
                 fresh.unlink(missing_ok=True)
                 _write(self.root / "latest.txt", self.run)
 
-    def keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float) -> Path:
+    def keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float, began: float | None = None) -> Path:
         """Write a case's folder: the evidence, the pictures (file name → text), the engines' reports. Returns its path.
 
-        If the disk says no, the folder is taken away again: half a case is none.
+        ``began``: seconds since 1970 by the clock of the run's owner, where that is known. If the disk says no, the folder is taken away again: half a case is none.
         """
         with _told(self.folder):
             if is_permutation(evidence):
@@ -91,7 +91,8 @@ class Store:
                     if "/" in name:
                         written[-1].parent.mkdir(exist_ok=True)
                     _write(written[-1], text)
-                self._add_line(_line(evidence, folder.name, seconds, [*pictures]))
+                line = _line(evidence, folder.name, seconds, [*pictures])
+                self._add_line(line if began is None else line | {"began": round(began, 3)})
             except OSError:
                 for path in written:
                     path.unlink(missing_ok=True)
@@ -295,6 +296,23 @@ def read_run(folder: Path, *, permutations: bool = True) -> tuple[dict[str, Any]
         run["cases"] = sorted([*lines, *unlisted], key=lambda line: (line["file"], line["id"]))
     evidences.sort(key=lambda one: (one.history.file, one.history.case))
     return run, evidences
+
+
+def read_lines(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's cases, as run.json has them; of a run that was cut off, made from its evidence.
+
+    Raises StoreError.
+    """
+    file = folder / "run.json"
+    if file.is_file():
+        lines = _json(file).get("cases", [])
+        if not all(isinstance(line, dict) and {"id", "status"} <= line.keys() for line in lines):
+            raise StoreError(f"{file} cannot be read: a case of it has no id or no status")
+        return list(lines)
+    run, evidences = read_run(folder)
+    listed = [line for line in run.get("cases", []) if line.get("permutation")]
+    ordinary = [one for one in evidences if not is_permutation(one)]
+    return listed + [_line(one, "", one.history.seconds, []) for one in ordinary]
 
 
 def _unfinished(folder: Path) -> list[dict[str, Any]]:
