@@ -28,6 +28,7 @@ from harness.answers import DeadlockReport
 from harness.engines.base import OWNED, Capabilities, ServerWait, SessionOptions
 from harness.engines.mongodb_session import MongoSession, read_back
 from harness.engines.mongodb_wire import MARKER, connect, driver, error_record, name_of, operations, where
+from harness.engines.plans_mongodb import MongoBench, MongoExplainer
 from harness.errors import EngineError, did_you_mean
 
 LEVELS = vocabulary.LEVELS["mongodb"]
@@ -234,6 +235,14 @@ class MongoDB:
     def observe(self, url: str, run: str) -> MongoObserver:
         """Open the second connection."""
         return MongoObserver(url, run)
+
+    def bench(self, url: str, run: str, *, disposable: bool) -> MongoBench:
+        """Open a client for plans without and with an index."""
+        return MongoBench(url, run, disposable=disposable)
+
+    def explainer(self, url: str, run: str) -> MongoExplainer:
+        """Open a client for the plans of other sessions' commands."""
+        return MongoExplainer(url, run)
 
     def placeholder(self, number: int) -> str:
         """MongoDB has no placeholders: raises EngineError."""

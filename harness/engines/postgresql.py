@@ -20,6 +20,7 @@ from psycopg.pq.abc import PGresult
 
 from harness.answers import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.engines.base import Notice, Notification, Outcome, SessionOptions, Statement, Verb, plain
+from harness.engines.plans_postgresql import PostgreSQLBench, PostgreSQLExplainer
 from harness.engines.postgresql_server import PostgreSQLAdmin, PostgreSQLObserver, error_record, quote
 from harness.engines.waiting import readable
 from harness.errors import LoginRefused, ServerError
@@ -63,6 +64,14 @@ class PostgreSQL:
     def observe(self, url: str, run: str) -> PostgreSQLObserver:
         """Open the connection that asks who waits for whom."""
         return PostgreSQLObserver(_connect(url, f"psh:{run}/observer"))
+
+    def bench(self, url: str, run: str, *, disposable: bool) -> PostgreSQLBench:
+        """Open a connection for plans without and with an index."""
+        return PostgreSQLBench(_connect(url, f"psh:{run}/plans"))
+
+    def explainer(self, url: str, run: str) -> PostgreSQLExplainer:
+        """Open a connection for the plans of other sessions' statements."""
+        return PostgreSQLExplainer(_connect(url, f"psh:{run}/plans"))
 
     def placeholder(self, number: int) -> str:
         """``$1``, ``$2``, …"""

@@ -12,6 +12,7 @@ Written for SQL Server 2022 from Microsoft's documentation, and for what else sp
 | `observer` | who waits for whom, the lock table |
 | `deadlocks` | SQL Server's own deadlock reports |
 | `admin` | databases of the harness |
+| `plans` | execution plans |
 | `probe` | what the server is and shows |
 | `babelfish` | where a Babelfish differs |
 """
@@ -22,6 +23,7 @@ from harness.engines.base import SessionOptions
 from harness.engines.sqlserver import driver, text
 from harness.engines.sqlserver.admin import SQLServerAdmin
 from harness.engines.sqlserver.observer import SQLServerObserver
+from harness.engines.sqlserver.plans import SQLServerBench, SQLServerExplainer
 from harness.engines.sqlserver.session import SQLServerSession
 from harness.vocabulary import LEVELS
 
@@ -52,6 +54,14 @@ class SQLServer:
     def observe(self, url: str, run: str) -> SQLServerObserver:
         """Open the connection that asks who waits for whom. Raises as :meth:`admin`, and EngineError."""
         return SQLServerObserver(url, run)
+
+    def bench(self, url: str, run: str, *, disposable: bool) -> SQLServerBench:
+        """Open a connection for plans without and with an index. Raises as :meth:`admin`."""
+        return SQLServerBench(url, run)
+
+    def explainer(self, url: str, run: str) -> SQLServerExplainer:
+        """Open a connection for the plans of other sessions' statements. Raises as :meth:`admin`."""
+        return SQLServerExplainer(url, run)
 
     def placeholder(self, number: int) -> str:
         """``?``, whatever its number."""

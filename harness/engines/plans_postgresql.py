@@ -1,0 +1,172 @@
+"""PostgreSQL's plans: EXPLAIN in a transaction that is rolled back, and EXPLAIN for another session's statement.
+
+Its DDL is transactional (https://www.postgresql.org/wiki/Transactional_DDL_in_PostgreSQL:_A_Competitive_Analysis): indexes
+are dropped and made inside one transaction, states are savepoints, and whoever is killed meanwhile has changed nothing. An
+index that is dropped so locks its table for everybody else until then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.types.string import TextLoader
+
+from harness.engines.base import Statement
+from harness.engines.plans_base import LOCK_SECONDS, Change, Told, creates_index
+from harness.engines.postgresql_server import error_record
+from harness.errors import EngineError, did_you_mean
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+ANALYZED = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
+ESTIMATED = "EXPLAIN (FORMAT JSON) "
+
+_INDEXES = """
+SELECT i.relname, t.relname, quote_ident(n.nspname) || '.' || quote_ident(i.relname), x.indcheckxmin
+FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
+JOIN pg_namespace n ON n.oid = i.relnamespace
+WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')
+ORDER BY pg_table_is_visible(i.oid), i.oid
+"""
+
+
+class PostgreSQLBench:
+    """A transaction that is always rolled back. ``connection`` is in autocommit and belongs to the bench."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.adapters.register_loader("json", TextLoader)  # the plan as it came, not as Python has it
+        self.notes: list[str] = []
+        self.product = "PostgreSQL"
+        self.version = str(connection.info.parameter_status("server_version") or "").split(" ")[0]
+        self._changes = (Change(), Change())
+        self._made: tuple[list[str], list[str]] = ([], [])  # indexes that a state has and the other one has not
+
+    def indexes(self) -> dict[str, str]:
+        """By name, their tables."""
+        return {str(row[0]): str(row[1]) for row in self._ask(_INDEXES)}
+
+    def prepare(self, setup: Sequence[str | Mapping[str, Any]], before: Change, after: Change) -> None:
+        """Begin the transaction, make what both states need."""
+        self._ask("BEGIN")
+        self._ask(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        self._ask("SET LOCAL statement_timeout = '10min'")
+        for body in setup:
+            self._change(body)
+        self._changes = (before, after)
+        for number, change in enumerate(self._changes):
+            for body in filter(creates_index, change.statements):
+                there = self._names()
+                self._change(body)
+                new = [name for name in self._names() if name not in there]
+                self._made[number].extend(new)
+                if any(row[3] for row in self._ask(_INDEXES) if row[2] in new):
+                    self.notes.append(
+                        f"{', '.join(new)} cannot be used in the transaction that made it: the table has rows that were "
+                        "changed meanwhile (pg_index.indcheckxmin); run it on a database nobody writes to"
+                    )
+
+    def _names(self) -> list[str]:
+        return [str(row[2]) for row in self._ask(_INDEXES)]
+
+    @contextlib.contextmanager
+    def state(self, number: int) -> Iterator[None]:
+        """A savepoint, in which the state's indexes are missing and its other statements were run."""
+        self._ask("SAVEPOINT psh_plan")
+        try:
+            for name in self._made[1 - number]:
+                self._ask(f"DROP INDEX {name}")
+            change = self._changes[number]
+            if change.drops:
+                known = {str(row[0]): str(row[2]) for row in self._ask(_INDEXES)}
+                for name in change.drops:
+                    if name not in known:
+                        raise EngineError(
+                            f"there is no index {name!r} here{did_you_mean(name, known)}; there are: {', '.join(known)}"
+                        )
+                    self._change(f"DROP INDEX {known[name]}")
+            for body in change.statements:
+                if not creates_index(body):
+                    self._change(body)
+            yield
+        finally:
+            with contextlib.suppress(EngineError):  # the connection is gone: the server has rolled back by itself
+                self._ask("ROLLBACK TO SAVEPOINT psh_plan")
+
+    def explain(self, statement: Statement) -> str:
+        """``EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)``."""
+        with self._undone():
+            return str(self._ask(ANALYZED + str(statement.body), statement.parameters)[0][0])
+
+    def warm(self, statement: Statement) -> None:
+        """Plan it, which reads the catalogue again."""
+        self._ask(ESTIMATED + str(statement.body), statement.parameters)
+
+    def run(self, statement: Statement) -> int:
+        """Execute it."""
+        with self._undone():
+            cursor = self._execute(str(statement.body), statement.parameters)
+            return len(cursor.fetchall()) if cursor.description else max(cursor.rowcount, 0)
+
+    @contextlib.contextmanager
+    def _undone(self) -> Iterator[None]:
+        self._ask("SAVEPOINT psh_run")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(EngineError):
+                self._ask("ROLLBACK TO SAVEPOINT psh_run")
+
+    def _change(self, body: str | Mapping[str, Any]) -> None:
+        """A statement of the pair's. Raises EngineError that names it."""
+        if not isinstance(body, str):
+            raise EngineError("a statement for PostgreSQL is SQL text, not a command document")
+        try:
+            self._ask(body)
+        except EngineError as error:
+            raise EngineError(f"{error}, in: {' '.join(body.split())[:100]}") from None
+
+    def _ask(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        cursor = self._execute(sql, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+    def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(sql.encode(), parameters or None)
+        except psycopg.Error as error:
+            record = error_record(error)
+            raise EngineError(f"PostgreSQL says {record.code} {' '.join(record.message.split())}") from None
+
+    def close(self) -> None:
+        """Disconnect: the server rolls back."""
+        with contextlib.suppress(psycopg.Error, OSError):
+            self._connection.close()
+
+
+class PostgreSQLExplainer:
+    """``EXPLAIN`` without ``ANALYZE``: what the planner would do now, in a session of its own. It executes nothing."""
+
+    WAY = "EXPLAIN in a second session, not executed"
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.adapters.register_loader("json", TextLoader)
+        with contextlib.suppress(psycopg.Error):
+            connection.execute("SET lock_timeout = '250ms'")  # never wait behind what the scenario locks
+            connection.execute("SET default_transaction_read_only = on")
+
+    def plan_of(self, pid: str, statement: Statement) -> Told:
+        """The plan of the statement, whoever ran it."""
+        try:
+            row = self._connection.execute((ESTIMATED + str(statement.body)).encode(), statement.parameters or None)
+            return Told(self.WAY, "json", str(row.fetchall()[0][0]))
+        except psycopg.Error as error:
+            return Told(self.WAY, note=f"no plan: {' '.join(error_record(error).message.split())}")
+
+    def close(self) -> None:
+        """Disconnect."""
+        with contextlib.suppress(psycopg.Error, OSError):
+            self._connection.close()
