@@ -11,7 +11,10 @@ Time is ``at``: seconds since 1970, of this machine's clock.
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -47,6 +50,7 @@ class Cost:
     milliseconds: float
     most: float
     share: float
+    cpu: float | None = None  # seconds of a processor, in the sampler's process
 
 
 @dataclass(slots=True)
@@ -64,35 +68,67 @@ class Series:
     statements: list[TopStatement] = field(default_factory=list)
     cost: Cost | None = None
     notes: list[str] = field(default_factory=list)  # what could not be seen, and why: one line each
+    databases: list[str] = field(default_factory=list)  # the logical ones that are on this server
+    interval: float | None = None  # seconds between two samples
 
 
 def write_series(run_folder: Path, series: Series) -> None:
     """Keep a series below a run's folder. Raises OSError."""
     folder = run_folder / FOLDER
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     names = [measure.name for measure in series.measures]
-    with (folder / f"{series.name}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["at", *names])
-        for place, at in enumerate(series.at):
-            row = (series.columns[name][place] for name in names)
-            writer.writerow([f"{at:.3f}", *("" if value is None else f"{value:.6g}" for value in row)])
+    rows = [cells(at, [series.columns[name][place] for name in names]) for place, at in enumerate(series.at)]
+    write_whole(folder / f"{series.name}.csv", as_csv([("at", *names), *rows]))
     if series.waits:
-        with (folder / f"{series.name}.waits.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("at", "wait", "sessions"), *series.waits])
+        write_whole(folder / f"{series.name}.waits.csv", as_csv([WAITS, *series.waits]))
+    write_statements(folder, series)
+    write_facts(folder, series)
+
+
+WAITS = ("at", "wait", "sessions")
+
+
+def cells(at: float, values: Iterable[float | None]) -> list[str]:
+    """A row of a series as it is written."""
+    return [f"{at:.3f}", *("" if value is None else f"{value:.6g}" for value in values)]
+
+
+def as_csv(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as text; every one ends with a line feed, by which a reader knows that it is whole."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def write_statements(folder: Path, series: Series) -> None:
+    """The most expensive statements, if there are any. Raises OSError."""
     if series.statements:
         rows = [(one.text, one.calls, one.milliseconds, one.rows) for one in series.statements]
-        with (folder / f"{series.name}.statements.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("statement", "calls", "milliseconds", "rows"), *rows])
+        write_whole(
+            folder / f"{series.name}.statements.csv", as_csv([("statement", "calls", "milliseconds", "rows"), *rows])
+        )
+
+
+def write_facts(folder: Path, series: Series) -> None:
+    """Whose samples they are, and what they cost. Raises OSError."""
     facts = {
         "label": series.label,
         "engine": series.engine,
         "version": series.version,
+        "databases": series.databases,
+        "interval": series.interval,
         "measures": [asdict(measure) for measure in series.measures],
         "cost": asdict(series.cost) if series.cost else None,
         "notes": series.notes,
     }
-    (folder / f"{series.name}.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    write_whole(folder / f"{series.name}.json", json.dumps(facts, indent=1))
+
+
+def write_whole(file: Path, text: str) -> None:
+    """All of a file, or what was there before. Raises OSError."""
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    fresh.write_text(text, encoding="utf-8", newline="")
+    fresh.replace(file)
 
 
 def read_series(run_folder: Path) -> list[Series]:
@@ -111,13 +147,19 @@ def _read(file: Path) -> Series:
         measures=[Measure(**one) for one in facts["measures"]],
         cost=Cost(**facts["cost"]) if facts["cost"] else None,
         notes=facts["notes"],
+        databases=facts.get("databases", []),
+        interval=facts.get("interval"),
     )
     names = [measure.name for measure in series.measures]
     series.columns = {name: [] for name in names}
     for row in _rows(file.with_suffix(".csv")):
         series.at.append(float(row["at"]))
         for name in names:
-            series.columns[name].append(float(row[name]) if row[name] else None)
+            value = row.get(name)
+            series.columns[name].append(float(value) if value else None)
+    if series.at:  # what a server never told is no column
+        known = [one for one in series.measures if any(value is not None for value in series.columns[one.name])]
+        series.measures, series.columns = known, {one.name: series.columns[one.name] for one in known}
     series.waits = [
         (float(row["at"]), row["wait"], float(row["sessions"])) for row in _rows(file.with_suffix(".waits.csv"))
     ]
@@ -131,7 +173,9 @@ def _read(file: Path) -> Series:
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV; a last one that is not whole is none: whoever wrote it was killed, or the disk was full."""
     if not file.is_file():
         return []
-    with file.open(newline="", encoding="utf-8") as text:
-        return list(csv.DictReader(text))
+    text = file.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1].decode("utf-8")
+    return list(csv.DictReader(io.StringIO(whole, newline="")))

@@ -1,0 +1,384 @@
+"""PostgreSQL, watched by its own views: pg_stat_activity, pg_locks, pg_stat_database and what newer versions add.
+
+Everything is one statement, so one answer costs one round trip, and all of it is of one moment. What a version, or the
+login's rights, do not give is left out and said once. Manual: Monitoring Database Activity, pg_stat_statements.
+
+The own login is a role in pg_read_all_stats (the part of pg_monitor that is about statistics, and no more): it sees whose
+sessions do what, and reads no table. Databases come and go while the harness works, so totals are gathered for each one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote as escaped
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from harness.monitor.base import (
+    LOGIN,
+    MARK,
+    SECONDS,
+    SUFFIX,
+    Kind,
+    Lost,
+    Numbers,
+    Raw,
+    Refused,
+    Spec,
+    connection_name,
+    one_line,
+    run_of_login,
+)
+from harness.servers.urls import scrub
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_HOME = "postgres"
+"""Where a sampler connects to: nobody copies or drops that database, so its session is in nobody's way."""
+
+SPECS = (
+    Spec("active", "sessions", group="sessions", about="run a statement; those that wait are among them"),
+    Spec("waiting", "sessions", group="sessions", about="of these, wait for a lock of another one"),
+    Spec("idle", "sessions", group="sessions", about="connected, no transaction"),
+    Spec("in_transaction", "sessions", group="sessions", about="in a transaction, between two statements"),
+    Spec("observers", "sessions", group="sessions", about="the harness's own, which ask who waits for whom"),
+    Spec("locks_held", "locks", group="locks"),
+    Spec("locks_waiting", "locks", group="locks"),
+    Spec("deadlocks", "deadlocks", Kind.count, "deadlocks", "found since the sample before"),
+    Spec("transactions", "1/s", Kind.rate, "transactions", "committed and rolled back"),
+    Spec("rollbacks", "1/s", Kind.rate, "transactions", "of these, rolled back"),
+    Spec("cache_hit", "%", Kind.share, "cache", "blocks found in shared_buffers", "hits", "reads"),
+    Spec("rows_read", "1/s", Kind.rate, "rows", "live rows that scans went through"),
+    Spec("rows_inserted", "1/s", Kind.rate, "rows"),
+    Spec("rows_updated", "1/s", Kind.rate, "rows"),
+    Spec("rows_deleted", "1/s", Kind.rate, "rows"),
+    Spec("temp_files", "files", Kind.count, "temporary files", "since the sample before"),
+    Spec("temp_written", "MB/s", Kind.rate, "temporary files"),
+    Spec("wal_written", "MB/s", Kind.rate, "WAL"),
+    Spec("checkpoints", "checkpoints", Kind.count, "WAL", "since the sample before"),
+)
+
+_SESSIONS = """
+SELECT json_agg(r) FROM (
+  SELECT CASE WHEN application_name LIKE 'psh:%/observer' THEN 'observer' ELSE coalesce(state, '') END AS state,
+         CASE WHEN wait_event_type IS NULL THEN 'CPU' ELSE wait_event_type || ':' || wait_event END AS wait,
+         count(*) AS n
+  FROM pg_stat_activity
+  WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name NOT LIKE 'psh%/monitor'
+  GROUP BY 1, 2) r"""
+_LOCKS = """
+SELECT json_build_object('held', count(*) FILTER (WHERE granted), 'waiting', count(*) FILTER (WHERE NOT granted))
+FROM pg_locks WHERE pid <> pg_backend_pid() AND locktype <> 'virtualxid'"""
+_DATABASES = """
+SELECT json_object_agg(datid, json_build_array(xact_commit, xact_rollback, deadlocks, tup_returned, tup_inserted,
+       tup_updated, tup_deleted, temp_files, temp_bytes, blks_hit, blks_read, datname = current_database(), stats_reset))
+FROM pg_stat_database WHERE datid > 0"""
+_TOTALS = (
+    *("commits", "rollbacks", "deadlocks", "rows_read", "rows_inserted", "rows_updated", "rows_deleted"),
+    *("temp_files", "temp_written", "hits", "reads"),
+)
+_IO = """
+SELECT json_build_array(coalesce(sum(hits), 0), coalesce(sum(reads), 0)) FROM pg_stat_io
+WHERE object = 'relation' AND backend_type IN ('client backend', 'background worker', 'autovacuum worker')"""
+_WAL = "SELECT to_json(wal_bytes) FROM pg_stat_wal"
+_CHECKPOINTS = "SELECT to_json(num_done) FROM pg_stat_checkpointer"  # 18; before, what was asked for
+_CHECKPOINTS_17 = "SELECT to_json(num_timed + num_requested) FROM pg_stat_checkpointer"
+_CHECKPOINTS_OLD = "SELECT to_json(checkpoints_timed + checkpoints_req) FROM pg_stat_bgwriter"
+
+_NUMBERS = """
+SELECT concat_ws('/', s.userid, s.dbid, s.queryid), sum(s.calls)::bigint, sum(s.total_exec_time), sum(s.rows)::bigint
+FROM pg_stat_statements(false) s JOIN pg_roles u ON u.oid = s.userid
+WHERE s.queryid IS NOT NULL AND u.rolname NOT LIKE 'psh\\_%\\_monitor\\_%' GROUP BY 1"""
+_TEXTS = """
+SELECT concat_ws('/', userid, dbid, queryid), min(query) FROM pg_stat_statements
+WHERE concat_ws('/', userid, dbid, queryid) = ANY(%s) AND position('psh monitor' IN query) = 0 GROUP BY 1"""
+_NO_STATEMENTS = "no top statements: pg_stat_statements is not to be had ({}); see docs/monitoring.md"
+
+_RIGHTS = (
+    "statement_timeout = '5s'",
+    "lock_timeout = '1s'",
+    "idle_in_transaction_session_timeout = '10s'",
+    "default_transaction_read_only = on",
+    "default_transaction_isolation = 'read committed'",
+    "jit = off",
+)
+"""What holds for a sampler's sessions; with a login of its own, from the moment of its login on."""
+
+
+class PostgreSQLSampler:
+    """One session."""
+
+    def __init__(self, url: str, run: str) -> None:
+        self._url = url
+        self._run = run
+        self.notes: list[str] = []
+        self._samples = 0
+        self._base = ""  # the database that pg_stat_statements is in
+        self._databases: dict[str, list[Any]] = {}
+        self._sums = dict.fromkeys(_TOTALS, 0.0)
+        self._resets = 0
+        self._gone = 0
+        self._connection = self._connect(_HOME)
+        try:
+            with _asked(url):
+                self.version = str(self._connection.execute("SHOW server_version").fetchone()[0]).split(" ")[0]  # type: ignore[index]
+                self._parts = self._possible()
+                self._question = self._whole()
+        except Lost:
+            self.close()
+            raise
+
+    def _connect(self, database: str) -> Connection:
+        """To ``database``, or to the URL's own where that is not permitted. Raises Lost."""
+        options = " ".join(f"-c {right.replace(' ', '')}" for right in _RIGHTS if "isolation" not in right)
+        more: dict[str, Any] = {
+            "autocommit": True,
+            "connect_timeout": 5,
+            "application_name": connection_name(self._run)[:63],
+            "options": options.replace("'", ""),
+        }
+        with _asked(self._url):
+            try:
+                return psycopg.connect(self._url, dbname=database, **more)
+            except psycopg.OperationalError as error:
+                if not database or error.sqlstate not in (None, "3D000", "42501", "28000"):
+                    raise
+                return psycopg.connect(self._url, **more)
+
+    def _possible(self) -> dict[str, str]:
+        """The parts of the question that this server answers to this login."""
+        number = self._connection.info.server_version
+        wanted = {
+            "sessions": (_SESSIONS, "sessions"),
+            "locks": (_LOCKS, "locks"),
+            "databases": (_DATABASES, "transactions and deadlocks"),
+            "wal": (_WAL, "WAL"),
+            "checkpoints": (
+                _CHECKPOINTS if number >= 180000 else _CHECKPOINTS_17 if number >= 170000 else _CHECKPOINTS_OLD,
+                "checkpoints",
+            ),
+        }
+        if number >= 160000:
+            wanted["io"] = (_IO, "the cache's hits")
+        parts = {}
+        for name, (query, what) in wanted.items():
+            try:
+                self._connection.execute(query.encode())
+                parts[name] = query
+            except psycopg.errors.Error as error:
+                if self._connection.broken:
+                    raise
+                self.notes.append(f"no {what}: {one_line(error.diag.message_primary or error)}")  # type: ignore[arg-type]
+        row = self._connection.execute("SELECT pg_has_role('pg_read_all_stats', 'USAGE')").fetchone()
+        if not (row and row[0]):
+            self.notes.append("not a member of pg_read_all_stats: what other logins' sessions do is not seen")
+        return parts
+
+    def _whole(self) -> bytes:
+        flush = ", pg_stat_force_next_flush()" if self._connection.info.server_version >= 150000 else ""
+        columns = ", ".join(f"({query}) AS {name}" for name, query in self._parts.items())
+        start = "(SELECT pg_postmaster_start_time()::text) AS start"
+        return f"{MARK} SELECT {start}{', ' if columns else ''}{columns}{flush}".encode()
+
+    def sample(self) -> Raw:
+        """One statement, one row."""
+        with _asked(self._url):
+            cursor = self._connection.execute(self._question, prepare=True)
+            row = cursor.fetchone() or ()
+            names = [column.name for column in cursor.description or ()]
+        self._samples += 1
+        found = dict(zip(names, row, strict=True))
+        raw = Raw(epoch=str(found["start"]))
+        self._take_sessions(raw, found.get("sessions"), "sessions" in self._parts)
+        if locks := found.get("locks"):
+            raw.gauges |= {"locks_held": locks["held"], "locks_waiting": locks["waiting"]}
+        if "databases" in self._parts:
+            self._take_databases(raw, found["databases"] or {})
+        if io := found.get("io"):
+            raw.totals |= {"hits": float(io[0]), "reads": float(io[1])}
+        if (wal := found.get("wal")) is not None:
+            raw.totals["wal_written"] = float(wal) / 1e6
+        if (checkpoints := found.get("checkpoints")) is not None:
+            raw.totals["checkpoints"] = float(checkpoints)
+        return raw
+
+    @staticmethod
+    def _take_sessions(raw: Raw, groups: Sequence[Mapping[str, Any]] | None, known: bool) -> None:
+        if not known:
+            return
+        names = {"idle": "idle", "observer": "observers", "active": "active", "fastpath function call": "active"}
+        count = dict.fromkeys(("active", "waiting", "idle", "in_transaction", "observers"), 0.0)
+        for group in groups or ():
+            state, wait, sessions = group["state"], group["wait"], float(group["n"])
+            name = names.get(state, "in_transaction" if state.startswith("idle in transaction") else "")
+            if name:
+                count[name] += sessions
+            if name == "active":
+                raw.waits[wait] = raw.waits.get(wait, 0.0) + sessions
+                if wait.startswith("Lock:"):
+                    count["waiting"] += sessions
+        raw.gauges |= count
+
+    def _take_databases(self, raw: Raw, now: Mapping[str, list[Any]]) -> None:
+        """Add what each database's counters have grown by: one that is new began at nothing, one that is dropped is gone."""
+        for key, values in now.items():
+            before = self._databases.get(key)
+            if before is None and self._databases:
+                before = [0] * len(_TOTALS)
+            elif before is not None and any(new < old for new, old in zip(values, before, strict=False) if old):
+                self._resets += 1  # somebody has reset them
+                before = None
+            if before is not None:
+                for name, new, old in zip(_TOTALS, values, before, strict=False):
+                    self._sums[name] += new - old
+        self._gone += len(self._databases.keys() - now.keys())
+        self._databases = {key: values[: len(_TOTALS)] for key, values in now.items()}
+        raw.epoch += f" {self._resets}"
+        raw.totals |= self._sums
+        raw.totals["transactions"] = self._sums["commits"] + self._sums["rollbacks"]
+        raw.totals["temp_written"] = self._sums["temp_written"] / 1e6
+        raw.own["transactions"] = float(self._samples)
+
+    def statements(self) -> Mapping[str, Numbers]:
+        """pg_stat_statements without its texts, over a connection of the moment to the database that has it."""
+        if not self._base:
+            self._base = self._find_statements()
+        if self._base == "-":
+            return {}
+        with self._beside() as link:
+            rows = link.execute(f"{MARK} {_NUMBERS}".encode()).fetchall()
+        return {str(key): Numbers(calls, milliseconds, rows_) for key, calls, milliseconds, rows_ in rows}
+
+    def texts(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """The texts of these."""
+        if self._base in ("", "-"):
+            return {}
+        with self._beside() as link:
+            return {str(key): str(text) for key, text in link.execute(f"{MARK} {_TEXTS}".encode(), (list(keys),))}
+
+    @contextlib.contextmanager
+    def _beside(self) -> Iterator[Connection]:
+        with _asked(self._url):
+            if self._base == self._connection.info.dbname:
+                yield self._connection
+                return
+            with self._connect(self._base) as link:
+                yield link
+
+    def _find_statements(self) -> str:
+        """The database whose pg_stat_statements can be read: the one we are in, else the URL's; ``-`` if there is none."""
+        why = "it is in none of the databases that this login gets into"
+        for database in dict.fromkeys((self._connection.info.dbname, urlsplit(self._url).path.strip("/"))):
+            if not database:
+                continue
+            self._base = database
+            try:
+                with self._beside() as link:
+                    link.execute("SELECT 1 FROM pg_stat_statements(false) LIMIT 1")
+            except Lost as error:
+                why = str(error)
+                continue
+            return database
+        self.notes.append(_NO_STATEMENTS.format(why))
+        return "-"
+
+    def last_notes(self) -> list[str]:
+        """How many databases were dropped meanwhile."""
+        if not self._gone:
+            return []
+        return [
+            f"{self._gone} databases were dropped while watched: what their counters had grown by since the sample before "
+            "(transactions, deadlocks, rows) is not in the numbers"
+        ]
+
+    def close(self) -> None:
+        """Disconnect."""
+        with contextlib.suppress(psycopg.Error, OSError, AttributeError):
+            self._connection.close()
+
+
+@contextlib.contextmanager
+def _asked(url: str) -> Iterator[None]:
+    """Raises Lost for what the driver raises."""
+    try:
+        yield
+    except (psycopg.Error, OSError) as error:
+        raise Lost(scrub(one_line(error), url)) from None
+
+
+class PostgreSQLWatching:
+    """The engine."""
+
+    specs = SPECS
+    enrols = True
+
+    def open(self, url: str, run: str) -> PostgreSQLSampler:
+        """Connect. Raises Lost."""
+        return PostgreSQLSampler(url, run)
+
+    def enrol(self, url: str, name: str, run: str) -> str:
+        """Make the role, in pg_read_all_stats and nothing else. Raises Refused."""
+        password = secrets.token_urlsafe(24)
+        with _admin(url, run) as link:
+            _sweep(link)
+            role = sql.Identifier(name)
+            rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 3"
+            # Hashed here: whoever reads the server's log, or its statements, does not learn the password.
+            hashed = link.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+            with link.transaction():
+                link.execute(
+                    sql.SQL("CREATE ROLE {} {} PASSWORD {}").format(role, sql.SQL(rights), sql.Literal(hashed))
+                )
+                link.execute(sql.SQL("GRANT pg_read_all_stats TO {}").format(role))
+                for right in _RIGHTS:
+                    link.execute(sql.SQL("ALTER ROLE {} SET {}").format(role, sql.SQL(right)))
+            with contextlib.suppress(psycopg.Error):  # its own statements are no part of what it looks at
+                link.execute(sql.SQL("ALTER ROLE {} SET pg_stat_statements.track = 'none'").format(role))
+            with contextlib.suppress(psycopg.Error):  # not preloaded; or another sampler makes it right now
+                link.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{name}:{escaped(password, safe='')}@{host}"))
+
+    def expel(self, url: str, name: str) -> None:
+        """Drop the role; whoever is in by it is put out. Raises Refused."""
+        with _admin(url, "") as link:
+            _drop(link, name)
+
+
+@contextlib.contextmanager
+def _admin(url: str, run: str) -> Iterator[Connection]:
+    try:
+        with psycopg.connect(
+            url, dbname=_HOME, autocommit=True, connect_timeout=5,
+            application_name=connection_name(run)[:63] if run else f"psh{SUFFIX}",
+            options=f"-c statement_timeout={int(SECONDS * 1000)}",
+        ) as link:  # fmt: skip
+            yield link
+    except (psycopg.Error, OSError) as error:
+        raise Refused(scrub(one_line(error), url)) from None
+
+
+def _sweep(link: Connection) -> None:
+    """Drop the roles of samplers whose run has no session any more."""
+    rows = link.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", (LOGIN,)).fetchall()
+    names = link.execute(
+        "SELECT DISTINCT split_part(substr(application_name, 5), '/', 1) FROM pg_stat_activity "
+        "WHERE starts_with(application_name, 'psh:')"
+    ).fetchall()
+    living = {name for (name,) in names}
+    for (role,) in rows:
+        owner = run_of_login(role)
+        if owner is not None and owner not in living:
+            with contextlib.suppress(psycopg.Error):  # another one may sweep too
+                _drop(link, role)
+
+
+def _drop(link: Connection, role: str) -> None:
+    link.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
+    link.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
