@@ -34,6 +34,7 @@ class Histogram:
         """Add durations."""
         if not len(seconds):
             return
+        seconds = np.maximum(seconds, 0.0)
         places = np.rint(np.log(np.maximum(seconds, _LEAST)) * _PER_E).astype(np.int64)
         for place, count in zip(*np.unique(places, return_counts=True), strict=True):
             self.buckets[int(place)] += int(count)
@@ -61,12 +62,14 @@ class Histogram:
         if not self.count:
             return None
         rank = max(1, math.ceil(self.count * percent / 100))
+        if rank in (1, self.count):
+            return 1000 * (self.least if rank == 1 else self.most)
         seen = 0
         for place in sorted(self.buckets):
             seen += self.buckets[place]
             if seen >= rank:
                 return 1000 * min(max(math.exp(place / _PER_E), self.least), self.most)
-        return 1000 * self.most
+        raise AssertionError("unreachable")
 
     @property
     def mean(self) -> float:

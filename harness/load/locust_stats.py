@@ -8,6 +8,7 @@ that writes each request elsewhere), it is fired for each request, and Locust ad
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import Any
 
 import gevent
@@ -20,7 +21,7 @@ from locust.stats import RequestStats
 from harness.load.tally import Counts, Noted, Tally
 
 _EVERY = 0.5  # seconds
-_PRECISION = 100  # of a millisecond: what Locust rounds further by itself
+_BUCKET = locust_stats.bucket_response_time
 _MESSAGE = "promptsales"
 REFUSED = "refused"
 """The method of Locust's entries for what was refused and tried again."""
@@ -143,13 +144,19 @@ class Feed:
 
 def _log(stats: RequestStats, method: str, name: str, milliseconds: Any, at: Any) -> None:
     """Many requests at once: what ``RequestStats.log_request`` does for each."""
-    rough, hits = np.unique(np.rint(milliseconds * _PRECISION), return_counts=True)
-    bucketed = [
-        (locust_stats.bucket_response_time(float(ms) / _PRECISION), int(n)) for ms, n in zip(rough, hits, strict=True)
-    ]
+    bucketed = _bucketed(milliseconds)
     seconds = [(int(s), int(n)) for s, n in zip(*np.unique(at.astype(np.int64), return_counts=True), strict=True)]
     for entry in (stats.total, stats.entries[name, method]):
         _log_entry(entry, bucketed, seconds, milliseconds, float(at.max()))
+
+
+def _bucketed(milliseconds: Any) -> list[tuple[int, int]]:
+    """As Locust rounds response times: to two digits, or as somebody has told it to."""
+    if locust_stats.bucket_response_time is not _BUCKET:
+        return list(Counter(map(locust_stats.bucket_response_time, milliseconds.tolist())).items())
+    digits = np.select([milliseconds < 100, milliseconds < 1000, milliseconds < 10000], [1, 10, 100], 1000)
+    rounded, counts = np.unique((np.rint(milliseconds / digits) * digits).astype(np.int64), return_counts=True)
+    return list(zip(rounded.tolist(), counts.tolist(), strict=True))
 
 
 def _log_entry(

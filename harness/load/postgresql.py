@@ -54,6 +54,9 @@ class PostgreSQLClient:
             )
         except psycopg.Error as error:
             raise Refused(error_record(error)) from None
+        with contextlib.suppress(psycopg.Error):  # before 14, and not on every system
+            # If we are killed, a statement that waits or sleeps shall end too: by itself it would never look.
+            self._connection.execute("SET client_connection_check_interval = '500ms'")
         self._pgconn = self._connection.pgconn
         self._pgconn.nonblocking = 1
         self._values = Transformer(self._connection)

@@ -27,6 +27,7 @@ from harness.servers.base import Target
 T = TypeVar("T")
 
 _DRAWN = 512  # tasks at once
+_STOP = 5.0  # seconds that a user has to end what it is at
 _REST = 0.1  # seconds, after a fault that is not the database's
 
 
@@ -47,6 +48,8 @@ _LOADS: WeakKeyDictionary[Environment, Load] = WeakKeyDictionary()
 def attach(environment: Environment, load: Load) -> Feed:
     """Let the users of an environment run under ``load``, and its statistics be kept; gives what counts."""
     _LOADS[environment] = load
+    # Locust's default ends users in the middle of a request: the server may do it, and nobody counts it.
+    environment.stop_timeout = environment.stop_timeout or _STOP
     return Feed(environment, load.tally)
 
 
