@@ -245,9 +245,7 @@ class Suite:
     def keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float, began: float | None = None) -> Path:
         """Write a case's evidence and pictures down; gives the path of the evidence. Raises StoreError."""
         try:
-            if not self._opened:  # not before: a run that kept nothing leaves nothing behind
-                self.store.open()
-                self._opened = True
+            self.open_results()
             path = self.store.keep(evidence, pictures, seconds, began)
         except StoreError as error:
             self._unwritable = str(error)  # no case after this one needs to be run only to say it again
@@ -255,6 +253,13 @@ class Suite:
         if self.settings.away:
             self._outgoing.append(Parcel(path, evidence, pictures, seconds))
         return path
+
+    def open_results(self) -> Path:
+        """The run's folder, made when something is first kept: a run that kept nothing leaves nothing. Raises StoreError."""
+        if not self._opened:
+            self.store.open()
+            self._opened = True
+        return self.store.folder
 
     def outgoing(self) -> list[Parcel]:
         """What was kept since this was last asked, for the owner on another machine."""

@@ -1,9 +1,10 @@
 """MongoDB's plans: ``explain``, and a database that looks as if an index were not there.
 
-Nothing of it can be rolled back. So on a database in use an index is never dropped but hidden (``collMod``, manual page
-Hidden Indexes): its writes go on, the planner does not see it, and it is shown again at once. What a run that was killed has left
-hidden is noted in the collection ``psh_plan``, and shown again by the next bench; indexes that a bench makes are called
-``psh_plan_…`` and go with it, or by the next one. On a database of the run's own indexes are dropped and made again.
+Nothing of it can be rolled back. So on a database in use an index is never dropped but hidden (``collMod``, manual
+page Hidden Indexes): its writes go on, the planner does not see it, and it is shown again at once. What a run that
+was killed has left hidden is noted in the collection ``psh_plan``, and shown again by the next bench; indexes that a
+bench makes are called ``psh_plan_…`` and go with it, or by the next one. On a database of the run's own indexes are
+dropped and made again.
 """
 
 from __future__ import annotations
