@@ -138,6 +138,7 @@ def targets_of(logicals: Sequence[str], mode: str | None) -> tuple[dict[str, Tar
 
 def _places(logicals: Sequence[str], mode: str | None, *, strict: bool) -> dict[str, Place]:
     from fixtures.seed.run import Place
+    from harness.runner.databases import data_url
 
     found, missing = targets_of(logicals, mode)
     if not found or (strict and missing):
@@ -145,7 +146,7 @@ def _places(logicals: Sequence[str], mode: str | None, *, strict: bool) -> dict[
         raise ServerUnavailable(f"{what}: not up: start the servers with 'harness up', or give their URLs")
     for logical, reason in missing.items():
         say(console(), f"{logical}: left out, {reason}")
-    return {logical: Place(target.engine, target.url) for logical, target in found.items()}
+    return {logical: Place(target.engine, data_url(target)) for logical, target in found.items()}
 
 
 def _apply_schema(logical: str, place: Place) -> None:

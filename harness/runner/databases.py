@@ -198,6 +198,17 @@ def _beginning(run: str, worker: str) -> str:
     return f"{OWNED}{run}_{worker}{'x' if worker else ''}"
 
 
+def data_url(target: Target) -> str:
+    """The URL of the database that the data of ``target`` lies in: MongoDB's URLs may name none, then it is called as it is.
+
+    >>> data_url(Target("promptcontent", "mongodb", "mongodb://h:1/?directConnection=true"))
+    'mongodb://h:1/promptcontent?directConnection=true'
+    """
+    if target.engine != "mongodb" or urlsplit(target.url).path.strip("/"):
+        return target.url
+    return engine(target.engine).database_url(target.url, target.logical)
+
+
 def server_of(target: Target) -> str:
     """``host:port`` of a target: one string for one server."""
     parts = urlsplit(target.url)
