@@ -12,7 +12,7 @@ from harness.engines.base import Engine
 from harness.engines.mongodb_wire import connect as mongo_connect
 from harness.engines.plans_base import Bench, Planning
 from harness.errors import DataError, EngineError, HarnessError
-from harness.runner.databases import Databases
+from harness.runner.databases import Databases, data_url
 from harness.runner.furnishing import Furnishing
 from harness.schemas import PROMPTSALES, Wanted, apply, scripts
 from harness.servers.base import Target
@@ -63,7 +63,7 @@ class Grounds:
     def _standing(self, logical: str) -> Ground:
         target = self._databases.target(logical)
         kind = engine(target.engine)
-        url = kind.database_url(target.url, logical) if target.engine == "mongodb" else target.url
+        url = data_url(target)
         identity = _identity(kind, url)
         if target.engine == "mongodb" and identity and "clients" not in identity:
             with contextlib.suppress(HarnessError):  # the sums know how large the whole is
