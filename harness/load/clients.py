@@ -14,5 +14,17 @@ def open_client(target: Target, name: str) -> Client:
             from harness.load.postgresql import PostgreSQLClient
 
             return PostgreSQLClient(target.url, name)
+        case "sqlserver":
+            from harness.load.sqlserver import SQLServerClient
+
+            return SQLServerClient(target.url, name)
+        case "mongodb":
+            from harness.load.mongodb import MongoDBClient
+
+            return MongoDBClient(target.url, name)
+        case "redis":
+            from harness.load.redis import RedisClient
+
+            return RedisClient(target.url, name)
         case engine:
             raise ServerError(f"{target.label}: no load user speaks to {engine}")

@@ -1,0 +1,310 @@
+"""What is kept of a run inside Locust: the load of its users, how many there were, the result at the end. Imports Locust."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import gevent
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from harness.errors import HarnessError
+from harness.load.arrivals import Arrivals
+from harness.load.locust_stats import Feed
+from harness.load.plan import Plan
+from harness.load.result import LoadResult, Users
+from harness.load.tally import clock
+from harness.load.user import Load, attach
+from harness.load.users.base import PromptUser
+from harness.seed_cli import targets_of
+from harness.servers.base import LOGICAL
+
+VARIABLE = "PROMPTSALES_LOAD_CHILD"
+MARK = "\x1epsh "
+"""Lines that begin so are told to the process that started us."""
+
+_MESSAGE = "promptsales_load"
+_SETTLE = 2.5  # seconds after the end of a test in which the last reports of workers arrive
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the harness tells a Locust that it starts: the run's id, where the result goes. It ends when its stdin does."""
+
+    run: str
+    result: Path
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Told | None:
+        """From the environment; None if it was somebody else who started Locust."""
+        text = environ.get(VARIABLE)
+        if not text:
+            return None
+        said = json.loads(text)
+        return cls(said["run"], Path(said["result"]))
+
+    def as_environ(self) -> dict[str, str]:
+        """For the environment."""
+        return {VARIABLE: json.dumps({"run": self.run, "result": str(self.result)})}
+
+
+@dataclass(slots=True)
+class Worker:
+    """What a master knows of a worker."""
+
+    name: str
+    begun: int = 0
+    given: int = 0
+    left: int = 0
+    ended: bool = False  # it has told all
+
+
+@dataclass(slots=True)
+class Test:
+    """One test: from its start to its stop."""
+
+    plan: Plan
+    began: float
+    run: str
+    ended: float = 0.0
+    users: list[Users] = field(default_factory=list)
+    workers: dict[str, Worker] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+class Keeping:
+    """The listeners of one process; :mod:`harness.load.locust_stats` does the counting."""
+
+    def __init__(self, environment: Environment, told: Told | None, configure: Callable[[Plan], object]) -> None:
+        self._environment = environment
+        self._runner = cast(Any, environment.runner)
+        self._options = cast(Any, environment.parsed_options)
+        self._told = told
+        self._configure = configure
+        self._configured: str = self._options.load_plan
+        self._test: Test | None = None
+        self._kept = 0
+        self._greenlets: list[Any] = []
+        self._suite: Any = None
+        self.worker = isinstance(self._runner, WorkerRunner)
+        self.master = isinstance(self._runner, MasterRunner)
+        targets, _ = ({}, {}) if self.master else targets_of(LOGICAL, None)
+        self.load = Load(run="", targets=targets)
+        events = environment.events
+        events.test_start.add_listener(self._start)  # before the feed's: that forgets what was counted
+        self.feed: Feed = attach(environment, self.load)
+        events.test_stopping.add_listener(self._stopping)
+        events.test_stop.add_listener(self._stop)
+        events.report_to_master.add_listener(self._report)
+        events.worker_report.add_listener(self._hear)
+        events.worker_connect.add_listener(self._meet)
+        events.quit.add_listener(self._quit)
+        self._connected: dict[str, str] = {}
+        if told and not self.worker:
+            gevent.spawn(self._end_with_our_starter)
+        if self.worker and self._options.processes:
+            gevent.spawn(self._end_with_our_parent, os.getppid())
+
+    # -- the life of the process
+
+    def _end_with_our_starter(self) -> None:
+        """Nobody waits for us any more: leave nothing behind."""
+        from gevent.os import make_nonblocking, nb_read
+
+        make_nonblocking(0)
+        while nb_read(0, 4096):
+            pass
+        self._leave()
+
+    def _end_with_our_parent(self, parent: int) -> None:
+        while os.getppid() == parent:
+            gevent.sleep(0.5)
+        self._leave()
+
+    def _leave(self) -> None:
+        gevent.spawn_later(3, os._exit, 1)
+        self._runner.quit()
+        os._exit(1)
+
+    # -- a test
+
+    def _start(self, **_: Any) -> None:
+        self._keep_last()
+        options = self._options
+        if not self.worker:
+            options.load_run = self._told.run if self._told else _new_run()
+            options.load_seconds = float(options.run_time or 0)
+            options.load_workers = len(self._runner.clients) if self.master else 1
+        plan = Plan.from_json(options.load_plan)
+        if options.load_plan != self._configured:  # a worker on another machine hears it from its master
+            self._configure(plan)
+            self._configured = options.load_plan
+            self._environment._filter_tasks_by_tags()
+        test = self._test = Test(plan, time.time(), options.load_run)
+        self.load.run, self.load.policy = options.load_run, plan.policy
+        self.load.arrivals = None if self.master else self._arrivals(plan)
+        PromptUser.begun = 0
+        if not self.worker:
+            test.workers = {client: Worker(name) for client, name in self._connected.items()} if self.master else {}
+            self._greenlets.append(gevent.spawn(self._watch, test))
+
+    def _arrivals(self, plan: Plan) -> Arrivals | None:
+        """This process's part of the arrivals."""
+        if plan.rate is None:
+            return None
+        options = self._options
+        seconds = float(options.load_seconds) or plan.load.seconds
+        share = plan.rate / max(1, int(options.load_workers))
+        index = max(0, int(getattr(self._runner, "worker_index", 0)))
+        return Arrivals(plan.curve.rate(share, seconds), clock(), seconds, seed=index + 1)
+
+    def _watch(self, test: Test) -> None:
+        """How many users there are, every second; told to whoever started us."""
+        while not test.ended:
+            users = self._runner.user_count
+            test.users.append(Users(at=round(time.time(), 3), users=users))
+            self._tell(test, users)
+            gevent.sleep(1)
+
+    def _tell(self, test: Test, users: int) -> None:
+        if self._told:
+            kinds = self.feed.counts.kinds.values()
+            said = {
+                "seconds": round(time.time() - test.began, 1),
+                "users": users,
+                "done": sum(one.times.count for one in kinds),
+                "failed": sum(one.failed.total() for one in kinds),
+                "retried": sum(one.retried.total() for one in kinds),
+            }
+            print(f"{MARK}{json.dumps(said)}", flush=True)
+
+    def _stopping(self, **_: Any) -> None:
+        if self._test and not self._test.ended:
+            self._test.ended = time.time()
+
+    def _stop(self, **_: Any) -> None:
+        if self._test is None:
+            return
+        if not self.worker:
+            self._test.ended = self._test.ended or time.time()
+            self._test.users.append(Users(at=round(self._test.ended, 3), users=self._runner.user_count))
+        if self.master:
+            self._greenlets.append(gevent.spawn_later(_SETTLE, self._keep_last))
+        elif not self.worker:
+            self._test.workers = {"": Worker(socket.gethostname(), *self._counted(), ended=True)}
+            self.feed.pour()
+            self._keep_last()
+
+    def _counted(self) -> tuple[int, int, int]:
+        """Open loop: tasks begun, starts handed out, starts that were still to come."""
+        arrivals = self.load.arrivals
+        return (PromptUser.begun, arrivals.given, arrivals.left()) if arrivals else (0, 0, 0)
+
+    # -- between workers and their master
+
+    def _report(self, data: dict[str, Any], **_: Any) -> None:
+        ended = self._runner.state in ("stopped", "cleanup") if self._test else False
+        arrivals = self.load.arrivals
+        data[_MESSAGE] = {
+            "name": f"{socket.gethostname()} (process {os.getpid()})",
+            "counted": self._counted() if ended else (PromptUser.begun, arrivals.given if arrivals else 0, 0),
+            "ended": ended,
+        }
+
+    def _hear(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        said = data.get(_MESSAGE)
+        if said and self._test:
+            worker = self._test.workers.setdefault(client_id, Worker(said["name"]))
+            worker.name = said["name"]
+            worker.begun, worker.given, left = said["counted"]
+            worker.left = max(worker.left, left)
+            worker.ended = said["ended"] or worker.ended
+
+    def _meet(self, client_id: str, **_: Any) -> None:
+        self._connected[client_id] = client_id
+        if self._test:
+            self._test.workers.setdefault(client_id, Worker(client_id))
+
+    # -- the end
+
+    def _quit(self, **_: Any) -> None:
+        if self.worker:
+            return
+        self._keep_last()
+        if self._suite is not None:
+            try:
+                page = self._suite.finish({"arguments": sys.argv[1:]})
+            except HarnessError as error:
+                print(f"harness: {error}", file=sys.stderr)
+            else:
+                print(f"results: {_short(page.parent)}  report: {_short(page)}" if page else "no results")
+
+    def _keep_last(self) -> None:
+        """Write down what the last test gave, once."""
+        test, self._test = self._test, None
+        if test is None or self.worker:
+            self._test = test if self.worker else None
+            return
+        result = self.result(test)
+        if self._told:
+            self._told.result.write_text(result.model_dump_json(exclude_defaults=True), encoding="utf-8")
+            return
+        from harness.load.keep import keep, open_suite
+
+        try:
+            self._suite = self._suite or open_suite(Path(self._options.results), test.run)
+            path = keep(self._suite, result)
+        except HarnessError as error:
+            print(f"harness: {error}", file=sys.stderr)
+            return
+        print(f"{result.name}: kept in {_short(path.parent)}", flush=True)
+
+    def result(self, test: Test) -> LoadResult:
+        """What a test gave."""
+        plan, counts = test.plan, self.feed.counts
+        workers = list(test.workers.values())
+        intended = sum(worker.given + worker.left for worker in workers) if plan.rate is not None else None
+        return LoadResult(
+            name=plan.id,
+            title=plan.written.title,
+            file=plan.file.as_posix() if plan.file != Path() else "",
+            arrivals=plan.arrivals,
+            shape=plan.curve.words,
+            processes=max(1, len(workers)),
+            began=round(test.began, 3),
+            seconds=round((test.ended or time.time()) - test.began, 3),
+            requests=counts.requests(),
+            users=test.users,
+            intended=intended,
+            late=counts.late if plan.rate is not None else 0,
+            notes=list(self._notes(test, intended)),
+        )
+
+    def _notes(self, test: Test, intended: int | None) -> Any:
+        lost = [worker.name for worker in test.workers.values() if not worker.ended]
+        for name in lost:
+            yield f"worker {name} was lost: what it did after its last report is not counted"
+        if intended is not None:
+            begun = sum(worker.begun for worker in test.workers.values())
+            if begun < intended:
+                yield f"{intended - begun} of {intended} tasks had not begun when the run ended"
+        for one in self._runner.exceptions.values():
+            yield f"{one['count']} × {one['msg'].splitlines()[0] if one['msg'] else 'a fault in a task'}"
+
+
+def _new_run() -> str:
+    from harness.suite import new_run_id
+
+    return new_run_id()
+
+
+def _short(path: Path) -> str:
+    return os.path.relpath(path)

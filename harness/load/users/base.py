@@ -1,0 +1,91 @@
+"""What PromptSales's users have in common: their ids, a second database, statements of ``schemas/``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import gevent.lock
+
+from harness.answers import ErrorKind, ErrorRecord
+from harness.load.clients import open_client
+from harness.load.drawing import SKEW, Asked, Ids
+from harness.load.policy import Client, Refused
+from harness.load.statements import Asked as Statement
+from harness.load.statements import query
+from harness.load.user import HarnessUser, Load, load_of
+from harness.servers.base import Target
+
+_asking = gevent.lock.RLock()
+_asked: dict[int, Asked] = {}  # by the load's identity: one for each process and run
+
+
+class PromptUser(HarnessUser):
+    """A user of PromptSales. ``skew``, ``among`` and ``level`` are what its load file says."""
+
+    abstract = True
+    skew: ClassVar[float] = SKEW
+    among: ClassVar[int | None] = None
+    level: ClassVar[str] = ""
+    begun: ClassVar[int] = 0
+    """Open loop: tasks that this process's users have begun."""
+
+    def on_start(self) -> None:
+        """Connect, and know what there is to work on."""
+        super().on_start()
+        with _asking:  # the first one asks, the others wait
+            self.learn()
+
+    def learn(self) -> None:
+        """Ask for ids. Raises Refused if there is nothing to work on."""
+
+    def ids(self, what: str, ask: Callable[[], Sequence[int]], least: int = 1) -> Ids:
+        """The ids of ``what``, asked for once in a process. Raises Refused if there are fewer than ``least``."""
+        known = _asked.setdefault(id(self.load), Asked())
+        found = known.ids((self.logical, what), ask, self.skew, self.among)
+        if len(found) < least:
+            raise empty(self.target, what)
+        return found
+
+    def column(self, sql: str) -> list[int]:
+        """The first column of a statement's rows."""
+        return [int(row[0]) for row in self.client.query(sql)]
+
+    def statement(self, name: str) -> Statement:
+        """A query of ``schemas/`` for this user's engine."""
+        return query(self.logical, self.target.engine, name)
+
+    def own(self, statements: dict[str, str]) -> str:
+        """The one of these statements that is this user's engine's."""
+        return statements[self.target.engine]
+
+    def _await(self, arrivals: Any) -> None:
+        super()._await(arrivals)
+        PromptUser.begun += 1
+
+
+class Beside:
+    """A user's connection to another database than its own; what it asks there is counted under that one's name."""
+
+    # It has all that these need of a user.
+    request: Any = HarnessUser.request
+    _again: Any = HarnessUser._again
+    _recover: Any = HarnessUser._recover
+
+    def __init__(self, user: HarnessUser, logical: str) -> None:
+        self.load: Load = load_of(user.environment)
+        self.target: Target = self.load.targets[logical]
+        self.client: Any = open_client(self.target, f"psh:{self.load.run}/load")
+        self._kinds: dict[str, Any] = {}
+        self._intended = 0.0
+
+    def close(self) -> None:
+        """Disconnect; never raises."""
+        client: Client = self.client
+        client.close()
+
+
+def empty(target: Target, what: str) -> Refused:
+    """What to say where there is nothing to work on."""
+    text = f"{target.label} has no {what}: fill the databases with 'harness seed small'"
+    return Refused(ErrorRecord(ErrorKind.other, "empty", text))
