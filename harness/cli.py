@@ -1,4 +1,4 @@
-"""The command line: ``harness run | spec | show | report | check | doctor | up | down | status | seed | schema``."""
+"""The command line: ``harness run | spec | show | report | compare | check | doctor | up | down | status | seed …``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from harness.compare_cli import compare
 from harness.doctor_cli import doctor
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
 from harness.seed_cli import coherence, seed
@@ -191,18 +192,20 @@ def report(
 ) -> None:
     """Draw a run's report again from what is stored, and say where it is."""
     from harness.evidence.store import Store, find_run, read_run
-    from harness.report.page import report_html
     from harness.report.specifications import draw_missing, drawn
+    from harness.report.whole import whole_report
 
     folder = find_run(results, run_)
     with progress("reading the evidence") as now:
         run, evidences = read_run(folder, permutations=False)
         if pictures:
             draw_missing(folder, run, now)
-        page = Store(folder.parent, folder.name).write("report.html", report_html(run, evidences, drawn(folder, run)))
+        html = whole_report(folder, run, evidences, drawn(folder, run))
+        page = Store(folder.parent, folder.name).write("report.html", html)
     print(page)
 
 
+app.command()(compare)
 app.command()(doctor)
 
 

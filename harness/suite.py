@@ -314,7 +314,7 @@ class Suite:
 
     def _report(self, options: Mapping[str, Any]) -> Path:
         from harness.evidence.store import read_run
-        from harness.report.page import report_html  # jinja2: only the owner needs it
+        from harness.report.whole import whole_report  # jinja2: only the owner needs it
 
         self.store.close(
             {
@@ -327,7 +327,7 @@ class Suite:
             }
         )
         run, evidences = read_run(self.store.folder, permutations=False)
-        return self.store.write("report.html", report_html(run, evidences))
+        return self.store.write("report.html", whole_report(self.store.folder, run, evidences))
 
     def _host_names(self) -> list[str]:
         """This machine, and all others that had a part in the run."""

@@ -112,7 +112,7 @@ def _what_was_given(evidence: Evidence, runs: dict[int, StepRun]) -> str:
     if not said:
         said = [*_refused(history), *_waited(runs)]
     said.append(_ended(history))
-    text = ", ".join(part for part in said if part)
+    text = "; ".join(part for part in said if part)
     if not names and not verdict.deadlocks:
         text += ": no anomaly was found" if text else "No anomaly was found"
     # A session's name keeps its letters: only our own words begin with a capital.

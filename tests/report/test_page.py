@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 
+from harness.report import assets
 from harness.report.page import report_html
 from harness.report.reading import paired
 
@@ -24,6 +28,7 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.handlers: list[str] = []
         self.text: list[str] = []
+        self.scripts: list[str] = []
         self.feed(html)
         self.close()
 
@@ -40,7 +45,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] == ["script"]:
+            self.scripts.append(data)
+        elif self.open[-1:] != ["style"]:
             self.text.append(data)
 
     def _note(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -63,29 +70,60 @@ def html() -> str:
 def test_it_is_well_formed(html: str) -> None:
     page = Page(html)
     assert page.open == []
-    assert page.tags.count("svg") == 2 * len(SAMPLES)
+    assert html.count('class="psh"') + 2 * without_own(html).count("data-pack=") == 2 * len(SAMPLES)
 
 
-def test_it_needs_no_network_and_no_script(html: str) -> None:
+OWN = [assets.FIRST, assets.script("charts.js", "page.js")]
+
+
+def without_own(html: str) -> str:
+    """The page without the scripts that are its own."""
+    for script in OWN:
+        assert html.count(f"<script>{script}</script>") == 1
+        html = html.replace(f"<script>{script}</script>", "")
+    return html
+
+
+def test_it_needs_no_network_and_runs_no_script_but_its_own(html: str) -> None:
     page = Page(html)
-    assert "script" not in page.tags
+    assert page.scripts == OWN
+    assert page.tags.count("script") == len(OWN)
     assert "link" not in page.tags
     assert page.handlers == []
-    assert all(link.startswith("#") for link in page.links)
-    assert "@import" not in html
-    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
-    assert "default-src 'none'" in html
+    assert all(re.fullmatch(r"#[\w-]+|case-\d+/(evidence\.json|timeline\.svg|waits\.svg)", link) for link in page.links)
+    bare = without_own(html)
+    assert "@import" not in bare
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", bare))
+
+
+def test_its_policy_lets_in_nothing_but_what_it_carries(html: str) -> None:
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', html)
+    told = dict(part.strip().split(" ", 1) for part in unescape(policy).split(";"))
+    assert told["default-src"] == "'none'"
+    assert told["base-uri"] == told["form-action"] == "'none'"
+    assert set(told) == {"default-src", "style-src", "script-src", "base-uri", "form-action"}
+
+    def hashes(texts: list[str]) -> list[str]:
+        digests = [hashlib.sha256(text.encode()).digest() for text in texts]
+        return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+
+    assert told["script-src"].split() == hashes(OWN)
+    assert told["style-src"].split() == hashes(re.findall(r"<style>(.*?)</style>", html, re.DOTALL))
+
+
+def test_no_element_has_a_style_of_its_own_which_the_policy_would_refuse(html: str) -> None:
+    assert not re.search(r"<[a-z][^>]*\sstyle=", without_own(html))
 
 
 def test_ids_are_single_and_links_lead_somewhere(html: str) -> None:
     page = Page(html)
     assert len(page.ids) == len(set(page.ids))
-    assert {link[1:] for link in page.links} <= set(page.ids)
-    assert {target[1:] for target in re.findall(r"url\(([^)]*)\)", html)} <= set(page.ids)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+    assert {target[1:] for target in re.findall(r"url\(([^)]*)\)", without_own(html))} <= set(page.ids)
 
 
 def test_what_came_from_outside_is_text(html: str) -> None:
-    assert "<script" not in html
+    assert "<script" not in without_own(html)
     assert "<img" not in html
     assert "\x1b" not in html
     text = " ".join(Page(html).text)

@@ -17,7 +17,7 @@ from harness.cli import app
 from harness.evidence import store as store_module
 from harness.evidence.model import Evidence, Status
 from harness.evidence.store import MOST_TOLD, Store, in_full, read_evidence, read_run
-from harness.report import page as page_module
+from harness.report import cases as cases_module
 from harness.report.page import report_html
 from harness.report.specifications import draw_missing, drawn, separated, specifications
 from harness.report.text import run_renderable
@@ -25,7 +25,7 @@ from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
 
 from .samples import cascade, lost_update, many_steps
-from .test_page import Page
+from .test_page import OWN, Page
 
 MANY = 500
 FAILING = (7, 300)
@@ -100,7 +100,7 @@ def text_of(html: str) -> str:
 def test_only_what_is_told_is_read_and_drawn(many: Path) -> None:
     with (
         patch.object(store_module, "read_evidence", wraps=read_evidence) as reads,
-        patch.object(page_module, "timeline_svg", wraps=timeline_svg) as draws,
+        patch.object(cases_module, "timeline_svg", wraps=timeline_svg) as draws,
     ):
         run, evidences = read_run(many, permutations=False)
         html = report_html(run, evidences)
@@ -141,7 +141,8 @@ def test_the_page_lists_them(many: Path) -> None:
 
 def test_links_lead_to_files_of_the_run(many: Path) -> None:
     links = [link for link in Page(report_html(*read_run(many, permutations=False))).links if link[0] != "#"]
-    assert len(links) == MANY + 2 * (len(FAILING) + 1)
+    # Each permutation's evidence, pictures of those that have some; evidence again of the three that are told in full.
+    assert len(links) == MANY + 2 * (len(FAILING) + 1) + len(FAILING) + 1
     assert all((many / link).is_file() for link in links)
     assert "dead@promptsales-postgresql-default/p001.waits.svg" in links
 
@@ -150,7 +151,7 @@ def test_those_that_did_not_pass_are_told_in_full(many: Path) -> None:
     html = report_html(*read_run(many, permutations=False))
     text = text_of(html)
     assert html.count("<article") == len(FAILING) + 1
-    assert html.count("<svg") == 2 * (len(FAILING) + 1)
+    assert html.count('class="psh"') == 2 * (len(FAILING) + 1)
     for number in FAILING:
         assert f"big, permutation p{number:03}" in text
         assert f"+ what it did in p{number:03}" in text
@@ -194,7 +195,7 @@ def test_names_from_outside_are_text(tmp_path: Path) -> None:
     html = report_html(run, read)
     page = Page(html)
     assert page.open == []
-    assert "script" not in page.tags
+    assert page.scripts == OWN
     assert "<b>" not in html
     assert "<i>" not in html
     assert "\x1b" not in html
