@@ -51,7 +51,9 @@ class MongoBench:
         self.notes: list[str] = []
         self._changes = (Change(), Change())
         self._own: tuple[list[tuple[str, dict[str, Any]]], list[tuple[str, dict[str, Any]]]] = ([], [])
-        self._natural = False  # the server does not hide: ask for no index at all
+        self._unheeded: set[int] = set()  # states whose hidden indexes the server goes on using
+        self._natural = False  # so there no index at all is asked for
+        self._state = 0
         try:
             build = self._client.admin.command("buildInfo")
             self.product = "SecantusDB" if "secantusVersion" in build else "MongoDB"
@@ -125,7 +127,8 @@ class MongoBench:
             for collection, index in self._own[1 - number]:
                 self._drop(collection, index["name"])
                 undoing.callback(self._create, collection, index)
-            self._natural = False
+            self._state, self._natural = number, number in self._unheeded
+            undoing.callback(setattr, self, "_natural", False)
             for name in self._changes[number].drops:
                 collection, index = self._find(name)
                 if self._disposable:
@@ -135,7 +138,6 @@ class MongoBench:
                     self._hide(collection, name, hidden=True)
                     undoing.callback(self._hide, collection, name, hidden=False)
             yield
-            self._natural = False
 
     def _find(self, name: str) -> tuple[str, dict[str, Any]]:
         found = {str(index["name"]): (collection, index) for collection, index in self._every_index()}
@@ -174,6 +176,7 @@ class MongoBench:
             if hidden and not self._disposable and any(f'"indexName": "{name}"' in text for name in hidden):
                 # What the stand-in does: it takes the word and goes on using the index.
                 self._natural = True
+                self._unheeded.add(self._state)
                 self._note(f"{self.product} does not heed hidden indexes: asked with hint {{$natural: 1}} instead")
                 text = explained(self._database, self._asked(command), "executionStats")
             return text

@@ -38,6 +38,7 @@ class Declared:
     after: Mapping[str, Change]
     expect: Mapping[str, ExpectWritten]
     data: str
+    expected_from: str  # a size of data
     runs: int
     places: Mapping[str, Location] = field(default_factory=dict)  # of its keys
 

@@ -59,6 +59,7 @@ def _pair(source: Source, written: PlansWritten, name: str, pair: PairWritten, r
         after=_changes(pair.after),
         expect=pair.expect,
         data=pair.data or written.data,
+        expected_from=pair.expected_from or pair.data or written.data,
         runs=written.runs,
         places={key: source.locate((*at, key)) for key in PairWritten.model_fields},
     )

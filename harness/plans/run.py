@@ -83,8 +83,8 @@ class Plans:
         held, more = self._held(trial, ground, bench, sides)
         pair = self._pair(trial, ground, bench, sides, held)
         expected = declared.expect.get(trial.engine)
-        if expected is not None and ground.clients < _least(declared.data):
-            more.append(f"nothing is expected of data of this size: from {declared.data} on")
+        if expected is not None and ground.clients < _least(declared.expected_from):
+            more.append(f"not judged: what is expected holds from the size {declared.expected_from} on")
         elif expected is not None:
             wrong = [*pair.mismatches, *mismatches(expected, sides[0].plan, sides[1].plan)]
             pair = pair.model_copy(update={"mismatches": wrong})

@@ -69,6 +69,9 @@ Changes = Annotated[
 ]
 
 
+Size = Annotated[str, AfterValidator(one_of("size", SIZES)), Field(json_schema_extra={"enum": list(SIZES)})]
+
+
 def _relation(value: str) -> str:
     if not _RELATION.match(value):
         raise ValueError(f"{value!r} is no relation: fewer, more, the same, or as '< 0.1': of what it was before")
@@ -120,6 +123,9 @@ class PairWritten(Written):
     before: Changes = Field(default=[], description="'drop INDEX', statements, or none: as it is; also by engine")
     after: Changes = Field(default=[], description="CREATE INDEX …, or none: as it is; also by engine")
     expect: dict[EngineName, ExpectWritten] = {}
+    expected_from: Size | None = Field(
+        default=None, description="the size of data from which on that is expected; else the file's 'data:'"
+    )
     data: (
         Annotated[str, AfterValidator(one_of("size", SIZES)), Field(json_schema_extra={"enum": list(SIZES)})] | None
     ) = None
@@ -146,7 +152,7 @@ class PlansWritten(Written):
         AfterValidator(different),
     ] = Field(default=[], description="'plans' is on all of them")
     database: Logical | None = Field(default=None, description="the logical database of its pairs")
-    data: Annotated[str, AfterValidator(one_of("size", SIZES)), Field(json_schema_extra={"enum": list(SIZES)})] = Field(
+    data: Size = Field(
         default="small",
         description="what the throw-away databases are seeded with; expectations hold for data of this size and more",
     )
