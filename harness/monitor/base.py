@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -27,7 +27,7 @@ SECONDS = 5.0
 """How long a sampler waits for an answer, at most."""
 
 
-class Kind(StrEnum):
+class Kind(Enum):
     """What becomes of what a sampler hands out."""
 
     gauge = "gauge"  # as it is
@@ -84,9 +84,15 @@ class Numbers:
 class Sampler(Protocol):
     """A connection that looks at one server. All methods raise :class:`Lost` in one line if it does not answer."""
 
-    version: str
-    notes: Sequence[str]
-    """What this server does not let one see, and why; a line each."""
+    @property
+    def version(self) -> str:
+        """The server's, as it calls itself."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What this server does not let one see, and why; a line each."""
+        ...
 
     def sample(self) -> Raw:
         """Look once."""
@@ -112,9 +118,10 @@ class Sampler(Protocol):
 class Watching(Protocol):
     """An engine, as it is watched."""
 
-    specs: Sequence[Spec]
-    enrols: bool
-    """Whether :meth:`enrol` is of any use for this URL's server is asked there; False: the engine has no logins."""
+    @property
+    def specs(self) -> Sequence[Spec]:
+        """The columns."""
+        ...
 
     def open(self, url: str, run: str) -> Sampler:
         """Connect, by the name ``psh:RUN/monitor``. Raises Lost."""

@@ -150,7 +150,7 @@ def server_pid(target: Target) -> int | None:
         pids = {
             one.pid
             for one in psutil.net_connections("tcp")
-            if one.pid and one.status == psutil.CONN_LISTEN and one.laddr.port == port
+            if one.pid and one.laddr and one.status == psutil.CONN_LISTEN and one.laddr.port == port
         }
         for pid in sorted(pids):
             if psutil.Process(pid).name().lower().startswith(_PROGRAMS):

@@ -95,20 +95,19 @@ class MongoSampler:
             )
         try:
             with _asking(url):
-                self._build = self._client.admin.command("buildInfo")
+                self._build: dict[str, Any] = self._client.admin.command("buildInfo")
                 status = self._client.admin.command("serverStatus")
         except Lost:
             self.close()
             raise
         secantus = self._build.get("secantusVersion")
         self.version = f"{secantus} (SecantusDB)" if secantus else str(self._build.get("version", ""))
-        self.notes = [
-            f"no {what}: serverStatus of this server has no {part}"
-            for part, what in _PARTS.items()
-            if part not in status
-        ]
+        missing = [what for part, what in _PARTS.items() if part not in status]
         if "writeConflicts" not in _at(status, "metrics", "operation"):
-            self.notes.append("no write conflicts: serverStatus of this server has no metrics.operation.writeConflicts")
+            missing.append("write conflicts")
+        self.notes: list[str] = []
+        if missing:
+            self.notes.append(f"serverStatus of this server does not tell: {', '.join(missing)}")
         self.notes.append("no top statements: MongoDB keeps no account of them without its profiler, which costs")
 
     def sample(self) -> Raw:
@@ -238,8 +237,7 @@ def _asking(url: str, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
 class MongoWatching:
     """The engine."""
 
-    specs = SPECS
-    enrols = True
+    specs: Sequence[Spec] = SPECS
 
     def open(self, url: str, run: str) -> MongoSampler:
         """Connect. Raises Lost."""

@@ -314,8 +314,7 @@ def _asked(url: str) -> Iterator[None]:
 class PostgreSQLWatching:
     """The engine."""
 
-    specs = SPECS
-    enrols = True
+    specs: Sequence[Spec] = SPECS
 
     def open(self, url: str, run: str) -> PostgreSQLSampler:
         """Connect. Raises Lost."""

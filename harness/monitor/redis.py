@@ -78,7 +78,7 @@ class RedisSampler:
         self._looked = False
         self._statements: Mapping[str, Numbers] = {}
         with _asking(url):
-            self._link = _client(url, connection_name(run))
+            self._link: Any = _client(url, connection_name(run))
             info = self._info()
         self.version = str(info.get("valkey_version") or info.get("redis_version") or "")
         self._can = {name: True for name in ("clients", "slowlog", "latency")}
@@ -152,7 +152,7 @@ class RedisSampler:
         entries = self._try("slowlog", "slow log", "SLOWLOG", "GET", "128")
         if entries is None:
             return
-        found = [_slow(entry) for entry in entries]
+        found = [_slow(entry) for entry in entries if not _client_of(entry).endswith(SUFFIX)]
         newest = max((number for number, _, _ in found), default=-1)
         if self._slow_begin is None:
             self._slow_begin = newest
@@ -214,7 +214,7 @@ class RedisSampler:
             self._link.close()
 
 
-def _client(url: str, name: str) -> redis.Redis:
+def _client(url: str, name: str) -> Any:
     return redis.Redis.from_url(
         url,
         client_name=name,
@@ -259,6 +259,13 @@ def _slow(entry: Any) -> tuple[int, str, float]:
     return int(number), _text(first).upper()[:40], float(micro) / 1e3
 
 
+def _client_of(entry: Any) -> str:
+    """The name of the connection that a slow log's entry comes from."""
+    if isinstance(entry, Mapping):
+        return _text(entry.get("client_name", ""))
+    return _text(entry[5]) if len(entry) > 5 else ""
+
+
 def _client_list(answer: Any) -> list[dict[str, str]]:
     if isinstance(answer, list):
         return [{str(key): str(value) for key, value in one.items()} for one in answer]
@@ -272,8 +279,7 @@ def _text(value: Any) -> str:
 class RedisWatching:
     """The engine."""
 
-    specs = SPECS
-    enrols = True
+    specs: Sequence[Spec] = SPECS
 
     def open(self, url: str, run: str) -> RedisSampler:
         """Connect. Raises Lost."""
@@ -299,7 +305,7 @@ class RedisWatching:
 
 
 @contextlib.contextmanager
-def _admin(url: str, run: str) -> Iterator[redis.Redis]:
+def _admin(url: str, run: str) -> Iterator[Any]:
     try:
         with _client(url, connection_name(run) if run else f"psh{SUFFIX}") as link:
             yield link
@@ -307,7 +313,7 @@ def _admin(url: str, run: str) -> Iterator[redis.Redis]:
         raise Refused(scrub(one_line(error), url)) from None
 
 
-def _sweep(link: redis.Redis) -> None:
+def _sweep(link: Any) -> None:
     """Remove the users of samplers whose run has no connection any more."""
     names = [one.get("name", "") for one in _client_list(link.execute_command("CLIENT", "LIST"))]
     living = {name.split("/", 1)[0].removeprefix("psh:") for name in names if name.startswith("psh:")}
