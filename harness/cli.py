@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from harness.compare_cli import compare
 from harness.doctor_cli import doctor
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
+from harness.plans_cli import app as plans_app
 from harness.seed_cli import coherence, seed
 from harness.spec_cli import app as spec_app
 from harness.terminal import console as make_console
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(spec_app, name="spec")
+app.add_typer(plans_app, name="plans")
 
 RESULTS = Path("results")
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="the folder where evidence is kept")]
@@ -68,11 +70,13 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="one line for each case")] = False,
     tx: Tx = None,
 ) -> None:
-    """Run scenarios and show what happened. Exit code 1 if a verdict is not as expected."""
+    """Run scenarios, and pairs of plans, and show what happened. Exit code 1 if a verdict is not as expected."""
     from harness.evidence.model import Status
+    from harness.plans_cli import run_pairs
     from harness.report.text import case_renderable
     from harness.runner.remote.specs import host_specs
     from harness.scenario.files import scenario_files
+    from harness.scenario.kinds import Kind, kind_of
     from harness.suite import Settings, Suite, parameters_of
 
     console = make_console()
@@ -87,9 +91,11 @@ def run(
     )
     failed = ran = 0
     try:
-        every = [case for file in scenario_files(files) for case in suite.cases(file)]
+        kinds = {file: kind_of(file) for file in scenario_files(files)}
+        pairs = [file for file, kind in kinds.items() if kind is Kind.plans]
+        every = [case for file, kind in kinds.items() if kind is Kind.scenario for case in suite.cases(file)]
         chosen = [case for case in every if match in case.id]
-        if every and not chosen:
+        if every and not chosen and not pairs:
             raise ScenarioError(f"no case has {match!r} in its id; the first one is {every[0].id}")
         with progress("starting servers"):
             suite.prefetch(chosen)
@@ -117,6 +123,11 @@ def run(
                 console.print()
             mark = "✓" if verdict.status is Status.passed else "✗"
             say(console, f"{mark} {case.id}: {verdict.summary}")
+        if pairs:
+            ran += 1
+            failed += run_pairs(suite, pairs, match=match if not chosen else "", quiet=quiet)
+        for file in (file for file, kind in kinds.items() if kind is Kind.load):
+            say(console, f"- {short(file)}: declares load, which pytest and locust run: docs/load.md")
     finally:
         page = suite.finish()
     for line in suite.databases.swept:
@@ -144,12 +155,19 @@ check_app.command()(coherence)
 
 @check_app.command(name="files")
 def check_files(files: Annotated[list[Path], typer.Argument(help="scenario files, or folders of them")]) -> None:
-    """Check scenario files without running them."""
+    """Check scenario files, and those of plans, without running them."""
+    from harness.plans.load import load as read_pairs
     from harness.scenario.files import SPEC, read_scenario, scenario_files
+    from harness.scenario.kinds import Kind, kind_of
 
     wrong = 0
     for file in scenario_files(files):
         try:
+            if (kind := kind_of(file)) is Kind.plans:
+                print(f"{file}: {', '.join(pair.name for pair in read_pairs(file))}")
+                continue
+            if kind is Kind.load:
+                continue  # by whoever runs it
             scenario = read_scenario(file)
             for step in scenario.unused_steps if file.suffix == SPEC else ():
                 tell(f"warning: {file}: step {step!r} is used in no permutation", error=True)
@@ -281,15 +299,16 @@ app.command()(seed)
 
 
 @app.command()
-def schema(what: Annotated[str, typer.Argument(help="scenario or evidence")] = "scenario") -> None:
-    """Print a JSON Schema: of scenario files, for editors, or of evidence.json."""
+def schema(what: Annotated[str, typer.Argument(help="scenario, plans or evidence")] = "scenario") -> None:
+    """Print a JSON Schema: of scenario files or files of plans, for editors, or of evidence.json."""
     from harness.evidence.store import schema as evidence_schema
-    from harness.scenario.written import ScenarioWritten
+    from harness.plans.written import schema as plans_schema
+    from harness.scenario.written import schema as scenario_schema
 
-    if what not in ("scenario", "evidence"):
-        raise ScenarioError(f"there is no schema of {what!r}: scenario or evidence")
-    made = evidence_schema() if what == "evidence" else ScenarioWritten.model_json_schema()
-    print(json.dumps(made, indent=2))
+    schemas = {"scenario": scenario_schema, "plans": plans_schema, "evidence": evidence_schema}
+    if what not in schemas:
+        raise ScenarioError(f"there is no schema of {what!r}: {', '.join(schemas)}")
+    print(json.dumps(schemas[what](), indent=2))
 
 
 if __name__ == "__main__":
