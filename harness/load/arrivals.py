@@ -45,6 +45,10 @@ class Arrivals:
         self.given += 1
         return self._began + self._at
 
+    def end(self, moment: float) -> None:
+        """No start after this moment, by the clock of ``began``: the run is over."""
+        self._seconds = min(self._seconds, moment - self._began)
+
     def left(self) -> int:
         """How many were still to begin: they are taken, and never will."""
         count = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import sys
@@ -23,7 +24,7 @@ from harness.load.plan import Plan
 from harness.load.result import LoadResult, Users
 from harness.load.tally import clock
 from harness.load.user import Load, attach
-from harness.load.users.base import PromptUser
+from harness.load.users.base import Book, PromptUser
 from harness.seed_cli import targets_of
 from harness.servers.base import LOGICAL
 
@@ -108,6 +109,7 @@ class Keeping:
         events.worker_connect.add_listener(self._meet)
         events.quit.add_listener(self._quit)
         self._connected: dict[str, str] = {}
+        gevent.get_hub().loop.update_now()  # as old as our imports took: time limits would come early
         if told and not self.worker:
             gevent.spawn(self._end_with_our_starter)
         if self.worker and self._options.processes:
@@ -150,21 +152,26 @@ class Keeping:
             self._environment._filter_tasks_by_tags()
         test = self._test = Test(plan, time.time(), options.load_run)
         self.load.run, self.load.policy = options.load_run, plan.policy
-        self.load.arrivals = None if self.master else self._arrivals(plan)
-        PromptUser.begun = 0
+        self.load.arrivals = None
+        PromptUser.book = None
+        if plan.rate is not None and not self.master:
+            PromptUser.book = Book(self._expected, lambda: self._open(plan, plan.rate or 0, test))
         if not self.worker:
             test.workers = {client: Worker(name) for client, name in self._connected.items()} if self.master else {}
             self._greenlets.append(gevent.spawn(self._watch, test))
 
-    def _arrivals(self, plan: Plan) -> Arrivals | None:
-        """This process's part of the arrivals."""
-        if plan.rate is None:
-            return None
+    def _expected(self) -> int:
+        return int(self._runner.target_user_count)
+
+    def _open(self, plan: Plan, rate: float, test: Test) -> None:
+        """This process's part of the arrivals begins."""
         options = self._options
-        seconds = float(options.load_seconds) or plan.load.seconds
-        share = plan.rate / max(1, int(options.load_workers))
+        seconds = float(options.load_seconds) or (math.inf if not options.headless else plan.load.seconds)
+        left = seconds - (time.time() - test.began)
+        share = rate / max(1, int(options.load_workers))
         index = max(0, int(getattr(self._runner, "worker_index", 0)))
-        return Arrivals(plan.curve.rate(share, seconds), clock(), seconds, seed=index + 1)
+        over = left if math.isfinite(left) else plan.load.seconds
+        self.load.arrivals = Arrivals(plan.curve.rate(share, over), clock(), left, seed=index + 1)
 
     def _watch(self, test: Test) -> None:
         """How many users there are, every second; told to whoever started us."""
@@ -189,6 +196,8 @@ class Keeping:
     def _stopping(self, **_: Any) -> None:
         if self._test and not self._test.ended:
             self._test.ended = time.time()
+            if self.load.arrivals:
+                self.load.arrivals.end(clock())
 
     def _stop(self, **_: Any) -> None:
         if self._test is None:
@@ -205,17 +214,18 @@ class Keeping:
 
     def _counted(self) -> tuple[int, int, int]:
         """Open loop: tasks begun, starts handed out, starts that were still to come."""
-        arrivals = self.load.arrivals
-        return (PromptUser.begun, arrivals.given, arrivals.left()) if arrivals else (0, 0, 0)
+        arrivals, book = self.load.arrivals, PromptUser.book
+        return (book.begun, arrivals.given - book.spared, arrivals.left()) if arrivals and book else (0, 0, 0)
 
     # -- between workers and their master
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         ended = self._runner.state in ("stopped", "cleanup") if self._test else False
-        arrivals = self.load.arrivals
+        arrivals, book = self.load.arrivals, PromptUser.book
+        begun, given = (book.begun, arrivals.given) if arrivals and book else (0, 0)
         data[_MESSAGE] = {
             "name": f"{socket.gethostname()} (process {os.getpid()})",
-            "counted": self._counted() if ended else (PromptUser.begun, arrivals.given if arrivals else 0, 0),
+            "counted": self._counted() if ended else (begun, given, 0),
             "ended": ended,
         }
 

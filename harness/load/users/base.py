@@ -5,19 +5,50 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import gevent
+import gevent.event
 import gevent.lock
+from locust.exception import StopUser
 
 from harness.answers import ErrorKind, ErrorRecord
+from harness.load.arrivals import Arrivals
 from harness.load.clients import open_client
 from harness.load.drawing import SKEW, Asked, Ids
 from harness.load.policy import Client, Refused
 from harness.load.statements import Asked as Statement
 from harness.load.statements import query
+from harness.load.tally import clock
 from harness.load.user import HarnessUser, Load, load_of
 from harness.servers.base import Target
 
+_PATIENCE = 5.0  # seconds that users wait for those that are still connecting
+
 _asking = gevent.lock.RLock()
 _asked: dict[int, Asked] = {}  # by the load's identity: one for each process and run
+
+
+class Book:
+    """The open loop of one process: arrivals begin when all its users are ready, and what became of them is counted."""
+
+    def __init__(self, users: Callable[[], int], begin: Callable[[], None]) -> None:
+        self.begun = 0
+        self.spared = 0  # taken by a user who was waiting for its moment when the run ended
+        self._users = users
+        self._begin = begin
+        self._ready = 0
+        self._open = gevent.event.Event()
+
+    def wait(self) -> None:
+        """A user is ready: connecting is no part of anybody's time."""
+        self._ready += 1
+        if not self._open.is_set() and (self._ready >= self._users() or not self._open.wait(_PATIENCE)):
+            self.open()
+
+    def open(self) -> None:
+        """Begin, if it has not begun."""
+        if not self._open.is_set():
+            self._begin()
+            self._open.set()
 
 
 class PromptUser(HarnessUser):
@@ -27,14 +58,16 @@ class PromptUser(HarnessUser):
     skew: ClassVar[float] = SKEW
     among: ClassVar[int | None] = None
     level: ClassVar[str] = ""
-    begun: ClassVar[int] = 0
-    """Open loop: tasks that this process's users have begun."""
+    book: ClassVar[Book | None] = None
+    """Open loop: what this process's users have begun."""
 
     def on_start(self) -> None:
         """Connect, and know what there is to work on."""
         super().on_start()
         with _asking:  # the first one asks, the others wait
             self.learn()
+        if self.book is not None:
+            self.book.wait()
 
     def learn(self) -> None:
         """Ask for ids. Raises Refused if there is nothing to work on."""
@@ -59,9 +92,19 @@ class PromptUser(HarnessUser):
         """The one of these statements that is this user's engine's."""
         return statements[self.target.engine]
 
-    def _await(self, arrivals: Any) -> None:
-        super()._await(arrivals)
-        PromptUser.begun += 1
+    def _await(self, arrivals: Arrivals) -> None:
+        book = self.book
+        intended = arrivals.next()
+        if intended is None or book is None:
+            raise StopUser
+        try:
+            if (early := intended - clock()) > 0:
+                self._sleep(early)
+        except gevent.GreenletExit:
+            book.spared += 1  # it was to begin when the run is over
+            raise
+        self._intended = intended
+        book.begun += 1
 
 
 class Beside:
