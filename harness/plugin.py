@@ -21,7 +21,13 @@ from harness.servers.runfolder import RunFolder
 from harness.spread import away
 from harness.suite import Settings, Suite, new_run_id, parameters_of
 
-pytest_plugins = ("harness.plugin_specs", "harness.plugin_workers", "harness.plugin_plans", "harness.plugin_load")
+pytest_plugins = (
+    "harness.plugin_specs",
+    "harness.plugin_workers",
+    "harness.plugin_monitor",
+    "harness.plugin_plans",
+    "harness.plugin_load",
+)
 
 SUITE = pytest.StashKey[Suite]()
 AWAY = pytest.StashKey[RunFolder]()

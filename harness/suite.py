@@ -22,6 +22,7 @@ from harness.evidence.model import Evidence, Status
 from harness.evidence.store import Store
 from harness.evidence.verdict import judge
 from harness.history import EventKind, RunEnd
+from harness.monitor.noticing import Noticing
 from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
 from harness.runner.case import Play
@@ -102,12 +103,15 @@ class Suite:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.mode = resolve_mode(settings.mode, settings.environ)
-        self.servers: Servers = settings.servers or open_servers(
-            self.mode,
-            run_id=settings.run_id,
-            owner_pid=settings.owner_pid,
-            root=settings.root,
-            environ=settings.environ,
+        self.servers = Noticing(
+            settings.servers
+            or open_servers(
+                self.mode,
+                run_id=settings.run_id,
+                owner_pid=settings.owner_pid,
+                root=settings.root,
+                environ=settings.environ,
+            )
         )
         self.databases = Databases(self.servers, settings.run_id, settings.worker, settings.schemas)
         self.hosts = Hosts(settings.hosts)

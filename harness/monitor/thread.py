@@ -37,7 +37,7 @@ class Timetable:
     offset: float = 0.0  # seconds; a few milliseconds between two servers, so that they do not get in each other's way
 
     def next(self, after: int) -> int:
-        """The number of the next sample (of the first one after -1); those whose moment has passed while one was taken are left out."""
+        """The number of the next sample; those whose moment has passed while one was taken are left out."""
         return max(after + 1, math.ceil((time.monotonic() - self.begin - self.offset) / self.interval))
 
     def wait(self, number: int) -> float:
@@ -106,7 +106,7 @@ class Watched(threading.Thread):
     def run(self) -> None:
         """Sample until told to stop."""
         summed = time.monotonic()
-        number = self._timetable.next(-1)
+        number = self._timetable.next(-1) - 1  # the first one is taken at once: what comes is compared with it
         while not self._ending.wait(self._timetable.wait(number)):
             self._tick()
             if time.monotonic() - summed > LOOK:
