@@ -1,7 +1,7 @@
 """Two runs beside each other: cases, plans and load that are new, gone, better or worse.
 
 What is measured once is told carefully: a case's time counts as changed only if it stands out from how all times differ,
-and it never counts as worse. Load has a value for each second, so its own scatter is known.
+and it never counts as worse. Load has a value for each second, so its scatter is known.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _SLOW = 0.05  # seconds: a case that got slower by less is not worth a line
 _RATIO = 1.5  # and by less than this
 _DEVIATIONS = 4.0  # from what all cases did, in deviations
 _THROUGHPUT, _PERCENTILE = 0.10, 0.25  # parts by which load must have changed
+_LOST = 0.01  # part of the requests
 _BAD = {"passed": 0, "error": 1, "failed": 2}
 _WAYS = ("seek", "index scan", "scan")
 
@@ -257,54 +258,62 @@ def _loads(old: Sequence[LoadResult], new: Sequence[LoadResult]) -> list[Change]
 
 
 def _load(name: str, one: LoadResult, other: LoadResult, link: str) -> Iterable[Change]:
-    rates = [_per_second(result.requests, result.step) for result in (one, other)]
-    yield from _rate(f"{name}: throughput", rates, link)
+    rates = [_by_offset(result, result.requests, "done") for result in (one, other)]
+    ratio = _beyond_noise(rates[0], rates[1], _THROUGHPUT)
+    if ratio:
+        means = [
+            number(statistics.fmean(some.values()) / (run.step or 1))
+            for some, run in zip(rates, (one, other), strict=True)
+        ]
+        told = f"{means[1]}/s ({ratio - 1:+.0%})"
+        yield Change(f"{name}: all requests", "throughput", f"{means[0]}/s", told, ratio < 1, link)
     theirs = {(kind.database, kind.name): kind for kind in one.requests}
     for kind in other.requests:
         its = theirs.get((kind.database, kind.name))
         if its is None:
             continue
-        for percentile in ("50", "95", "99"):
-            yield from _percentile(f"{name}: {kind.name}, p{percentile}", its, kind, percentile, link)
+        yield from _response(f"{name}: {kind.name}", (one, its), (other, kind), link)
         lost = [sum(k.failed.values()) / max(k.done + sum(k.failed.values()), 1) for k in (its, kind)]
-        if abs(lost[1] - lost[0]) > 0.01:
+        if abs(lost[1] - lost[0]) > _LOST:
             texts = [f"{part * 100:.2g} %" for part in lost]
             yield Change(f"{name}: {kind.name}", "given up", texts[0], texts[1], lost[1] > lost[0], link)
 
 
-def _per_second(requests: Iterable[Requests], step: float) -> list[float]:
-    """Requests done in each step, but for the first and the last one, which are seldom whole; per second."""
-    sums: dict[float, float] = defaultdict(float)
+def _response(
+    what: str, one: tuple[LoadResult, Requests], other: tuple[LoadResult, Requests], link: str
+) -> Iterable[Change]:
+    """The percentiles that changed, together; worse if one of them is."""
+    before, after, worse = [], [], False
+    for percentile in ("50", "95", "99"):
+        steps = [_by_offset(run, [kind], f"p{percentile}") for run, kind in (one, other)]
+        values = [kind.percentiles.get(percentile) for _, kind in (one, other)]
+        ratio = _beyond_noise(steps[0], steps[1], _PERCENTILE)
+        if ratio and values[0] and values[1]:
+            before.append(f"p{percentile} {number(values[0])}")
+            after.append(f"p{percentile} {number(values[1])} ({values[1] / values[0] - 1:+.0%})")
+            worse |= ratio > 1
+    if before:
+        yield Change(what, "response time", f"{', '.join(before)} ms", f"{', '.join(after)} ms", worse, link)
+
+
+def _by_offset(result: LoadResult, requests: Iterable[Requests], field_: str) -> dict[int, float]:
+    """A value of each step, by how many steps after the beginning; the first and last are seldom whole, so left out."""
+    sums: dict[int, float] = defaultdict(float)
     for kind in requests:
         for second in kind.seconds:
-            sums[second.at] += second.done / (step or 1)
-    return [sums[at] for at in sorted(sums)][1:-1]
+            value = getattr(second, field_)
+            if value is not None:
+                sums[round((second.at - result.began) / (result.step or 1))] += value
+    return {place: sums[place] for place in sorted(sums)[1:-1]}
 
 
-def _rate(what: str, rates: list[list[float]], link: str) -> Iterable[Change]:
-    if any(len(some) < 5 for some in rates):
-        return
-    means = [statistics.fmean(some) for some in rates]
-    errors = [statistics.variance(some) / len(some) for some in rates]
-    part = means[1] / means[0] - 1 if means[0] else math.inf
-    if abs(part) > _THROUGHPUT and abs(means[1] - means[0]) > _DEVIATIONS * math.sqrt(sum(errors)):
-        texts = [
-            f"{number(mean)}/s ± {number(2 * math.sqrt(error))}" for mean, error in zip(means, errors, strict=True)
-        ]
-        yield Change(what, "throughput", texts[0], f"{texts[1]} ({part:+.0%})", part < 0, link)
+def _beyond_noise(before: Mapping[int, float], after: Mapping[int, float], part: float) -> float:
+    """By what it changed, step beside step; 0 if that is less than ``part``, or no more than the steps' own scatter.
 
-
-def _percentile(what: str, one: Requests, other: Requests, percentile: str, link: str) -> Iterable[Change]:
-    values = [kind.percentiles.get(percentile) for kind in (one, other)]
-    if values[0] is None or values[1] is None or not values[0]:
-        return
-    part = values[1] / values[0] - 1
-    each = [[getattr(s, f"p{percentile}", None) for s in kind.seconds] for kind in (one, other)]
-    known = [[v for v in some if v is not None] for some in each]
-    if abs(part) <= _PERCENTILE or any(len(some) < 5 for some in known):
-        return
-    # Seconds are what a percentile scatters by: the middle half of the one must lie beside that of the other.
-    quarters = [statistics.quantiles(some, n=4) for some in known]
-    if quarters[0][2] < quarters[1][0] or quarters[1][2] < quarters[0][0]:
-        texts = [f"{number(v)} ms" for v in values]
-        yield Change(what, "response time", texts[0], f"{texts[1]} ({part:+.0%})", part > 0, link)
+    Steps of the same place in both runs are compared, since load has a shape: what scatters is their ratio.
+    """
+    logs = [math.log(after[place] / before[place]) for place in before if before[place] > 0 and after.get(place, 0) > 0]
+    if len(logs) < 8:
+        return 0.0
+    mean, error = statistics.fmean(logs), statistics.stdev(logs) / math.sqrt(len(logs))
+    return math.exp(mean) if abs(mean) > max(math.log(1 + part), _DEVIATIONS * error) else 0.0

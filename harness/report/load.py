@@ -208,7 +208,7 @@ def server_charts(one: Series) -> list[Chart]:
         if any(values):
             key = (measure.group or measure.name, measure.unit)
             groups.setdefault(key, []).append(Line(measure.name, values))
-            abouts[key] += [measure.about] * bool(measure.about)
+            abouts[key] += [f"{measure.name}: {measure.about}"] * bool(measure.about)
     charts = [
         Chart(
             _title(name),
