@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from harness.compare_cli import compare
 from harness.doctor_cli import doctor
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
+from harness.load_cli import app as load_app
 from harness.plans_cli import app as plans_app
 from harness.seed_cli import coherence, seed
 from harness.spec_cli import app as spec_app
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(spec_app, name="spec")
 app.add_typer(plans_app, name="plans")
+app.add_typer(load_app, name="load")
 
 RESULTS = Path("results")
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="the folder where evidence is kept")]
@@ -127,7 +129,7 @@ def run(
             ran += 1
             failed += run_pairs(suite, pairs, match=match if not chosen else "", quiet=quiet)
         for file in (file for file, kind in kinds.items() if kind is Kind.load):
-            say(console, f"- {short(file)}: declares load, which pytest and locust run: docs/load.md")
+            say(console, f"- {short(file)}: declares load: 'harness load run', pytest or locust run it: docs/load.md")
     finally:
         page = suite.finish()
     for line in suite.databases.swept:
@@ -155,7 +157,8 @@ check_app.command()(coherence)
 
 @check_app.command(name="files")
 def check_files(files: Annotated[list[Path], typer.Argument(help="scenario files, or folders of them")]) -> None:
-    """Check scenario files, and those of plans, without running them."""
+    """Check scenario files, and those of plans and load, without running them."""
+    from harness.load.plan import read_load
     from harness.plans.load import load as read_pairs
     from harness.scenario.files import SPEC, read_scenario, scenario_files
     from harness.scenario.kinds import Kind, kind_of
@@ -167,7 +170,8 @@ def check_files(files: Annotated[list[Path], typer.Argument(help="scenario files
                 print(f"{file}: {', '.join(pair.name for pair in read_pairs(file))}")
                 continue
             if kind is Kind.load:
-                continue  # by whoever runs it
+                print(f"{file}: {read_load(file).written.title}")
+                continue
             scenario = read_scenario(file)
             for step in scenario.unused_steps if file.suffix == SPEC else ():
                 tell(f"warning: {file}: step {step!r} is used in no permutation", error=True)
@@ -299,13 +303,14 @@ app.command()(seed)
 
 
 @app.command()
-def schema(what: Annotated[str, typer.Argument(help="scenario, plans or evidence")] = "scenario") -> None:
-    """Print a JSON Schema: of scenario files or files of plans, for editors, or of evidence.json."""
+def schema(what: Annotated[str, typer.Argument(help="scenario, plans, load or evidence")] = "scenario") -> None:
+    """Print a JSON Schema: of scenario files, of files of plans or load, for editors, or of evidence.json."""
     from harness.evidence.store import schema as evidence_schema
+    from harness.load.written import schema as load_schema
     from harness.plans.written import schema as plans_schema
     from harness.scenario.written import schema as scenario_schema
 
-    schemas = {"scenario": scenario_schema, "plans": plans_schema, "evidence": evidence_schema}
+    schemas = {"scenario": scenario_schema, "plans": plans_schema, "load": load_schema, "evidence": evidence_schema}
     if what not in schemas:
         raise ScenarioError(f"there is no schema of {what!r}: {', '.join(schemas)}")
     print(json.dumps(schemas[what](), indent=2))

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -23,38 +23,14 @@ from harness.load.locust_stats import Feed
 from harness.load.plan import Plan
 from harness.load.result import LoadResult, Users
 from harness.load.tally import clock
+from harness.load.told import MARK, Told
 from harness.load.user import Load, attach
 from harness.load.users.base import Book, PromptUser
 from harness.seed_cli import targets_of
 from harness.servers.base import LOGICAL
 
-VARIABLE = "PROMPTSALES_LOAD_CHILD"
-MARK = "\x1epsh "
-"""Lines that begin so are told to the process that started us."""
-
 _MESSAGE = "promptsales_load"
 _SETTLE = 2.5  # seconds after the end of a test in which the last reports of workers arrive
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the harness tells a Locust that it starts: the run's id, where the result goes. It ends when its stdin does."""
-
-    run: str
-    result: Path
-
-    @classmethod
-    def read(cls, environ: Mapping[str, str]) -> Told | None:
-        """From the environment; None if it was somebody else who started Locust."""
-        text = environ.get(VARIABLE)
-        if not text:
-            return None
-        said = json.loads(text)
-        return cls(said["run"], Path(said["result"]))
-
-    def as_environ(self) -> dict[str, str]:
-        """For the environment."""
-        return {VARIABLE: json.dumps({"run": self.run, "result": str(self.result)})}
 
 
 @dataclass(slots=True)

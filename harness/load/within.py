@@ -19,8 +19,9 @@ from locust import LoadTestShape, User, between, constant
 
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable
 from harness.load.catalogue import USERS, databases_of
-from harness.load.locust_keeping import Keeping, Told
+from harness.load.locust_keeping import Keeping
 from harness.load.plan import Plan, arrivals_of, read_load
+from harness.load.told import Told
 from harness.load.written import LoadPart, LoadWritten
 from harness.seed_cli import targets_of
 
@@ -32,14 +33,14 @@ _REPORT_SECONDS = 1.0
 def prepare() -> dict[str, Any]:
     """What a Locust file has in it: the classes of users, a shape if the load has one. Ends the process if it cannot be."""
     try:
-        plan = _plan()
+        told = Told.read(os.environ)
+        plan = told.plan if told else _plan()
         made: dict[str, Any] = configure(plan)
     except HarnessError as error:
         print(f"harness: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     locust.runners.WORKER_REPORT_INTERVAL = min(_REPORT_SECONDS, locust.runners.WORKER_REPORT_INTERVAL)
-    told = Told.read(os.environ)
-    locust.events.init_command_line_parser.add_listener(lambda parser, **_: _options(parser, plan, told))
+    locust.events.init_command_line_parser.add_listener(lambda parser, **_: _options(parser, plan))
     locust.events.init.add_listener(lambda environment, **_: Keeping(environment, told, configure))
     if plan.rate is None and not plan.curve.steady:
         made["Shape"] = _shape(plan)
@@ -79,7 +80,7 @@ def configure(plan: Plan) -> dict[str, type[User]]:
     return made
 
 
-def _options(parser: Any, plan: Plan, told: Told | None) -> None:
+def _options(parser: Any, plan: Plan) -> None:
     """Our options beside Locust's, and the plan's numbers where the command line has none."""
     parser.add_argument(
         "--scenario",

@@ -1,0 +1,36 @@
+"""What the harness and a Locust that it starts tell each other. Imports no Locust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.load.plan import Plan
+
+VARIABLE = "PROMPTSALES_LOAD_CHILD"
+MARK = "\x1epsh "
+"""A line of Locust's output that begins so says, in JSON, how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The run's id, the plan, and where the result goes. Who is told so ends when its standard input does."""
+
+    run: str
+    result: Path
+    plan: Plan
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Told | None:
+        """From the environment; None if it was somebody else who started this process."""
+        text = environ.get(VARIABLE)
+        if not text:
+            return None
+        said = json.loads(text)
+        return cls(said["run"], Path(said["result"]), Plan.from_json(said["plan"]))
+
+    def as_environ(self) -> dict[str, str]:
+        """For the environment."""
+        return {VARIABLE: json.dumps({"run": self.run, "result": str(self.result), "plan": self.plan.to_json()})}
