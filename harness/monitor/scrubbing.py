@@ -29,6 +29,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_OURS = re.compile(r"\bpsh_\w+")
+"""Throw-away databases and logins: the same statement on each of them is the same."""
+
 _SECRET = re.compile(
     r"\b(password|passphrase|secret|credential|credentials|connection|encrypted|decryption|encryption|options|identified)\b",
     re.IGNORECASE,
@@ -58,7 +61,7 @@ def scrub_statement(text: str) -> str:
     whole = " ".join("".join(made).split())
     if not whole.upper().startswith(_QUERIES) and _SECRET.search(whole):
         return _first_words(whole)
-    whole = re.sub(r"\(\?(?:, ?\?)+\)", "(?, …)", whole)
+    whole = _OURS.sub("psh_…", re.sub(r"\(\?(?:, ?\?)+\)", "(?, …)", whole))
     return whole if len(whole) <= LONGEST else f"{whole[: LONGEST - 1]}…"
 
 

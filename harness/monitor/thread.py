@@ -145,9 +145,9 @@ class Watched(threading.Thread):
             self.note(f"{_clock(row.at)}: the server's counters began anew (restarted, or reset)")
         self._tell(row)
         took = time.monotonic() - begin
-        self._spent += took
-        if not self.connecting:  # what that takes is no part of a sample
+        if not self.connecting:  # what that takes, once, is no part of what sampling takes
             self._took.append(1000 * took)
+            self._spent += took
 
     def _tell(self, row: Row) -> None:
         self._write(lambda writer: writer.row(row))
