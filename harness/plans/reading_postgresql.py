@@ -18,7 +18,7 @@ from harness.plans.model import Access, Node, Plan
 
 _CONDITIONS = (
     "Index Cond", "Recheck Cond", "Order By", "Hash Cond", "Merge Cond", "Join Filter", "TID Cond", "One-Time Filter",
-    "Filter", "Sort Key", "Group Key", "Cache Key", "Window",
+    "Filter", "Sort Key", "Group Key", "Cache Key", "Window", "Run Condition",
 )  # fmt: skip
 _JOINS = ("Nested Loop", "Hash Join", "Merge Join")
 

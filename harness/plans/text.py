@@ -65,13 +65,21 @@ def pairs_table(pairs: Sequence[PlanPair]) -> Table:
     """All pairs of a run."""
     table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
     table.add_column("")
-    for number, head in enumerate(_HEADS):
-        table.add_column(head, overflow="fold", max_width=44 if number < 2 else None)
+    for head in _HEADS:
+        table.add_column(head, overflow="fold")
     for pair in pairs:
         passed = pair.status == "passed"
         mark = Text("✓" if passed else "✗", style="green" if passed else "bold red")
-        table.add_row(mark, *(escape(cell) for cell in pair_row(pair)))
+        name, *cells = pair_row(pair)
+        where = name[len(pair.name) + 1 : -1]
+        table.add_row(mark, f"{escape(pair.name)}\n[dim]{escape(where)}[/]", *(_two_lines(cell) for cell in cells))
     return table
+
+
+def _two_lines(cell: str) -> str:
+    """The change on one line, how much that is on the next."""
+    change, comma, much = cell.rpartition(", ")
+    return f"{escape(change)}\n{escape(much)}" if comma else escape(cell).replace(" (", "\n(")
 
 
 def markdown_table(pairs: Iterable[PlanPair]) -> str:

@@ -1,8 +1,8 @@
 """Execution plans as pictures: a tree of cards, the one without and the one with the index side by side.
 
-Cards stand one below the other, each a step further in than the one that asks it for rows: however wide or deep a plan is, the
-picture grows downwards only, and its texts keep their size. The node that costs most has a thick edge, a flag and the longest
-bar; rows that were expected wrongly have a flag of their own: nothing is said by colour alone.
+Cards stand one below the other, each a step further in than the one that asks it for rows: however wide or deep a
+plan is, the picture grows downwards only, and its texts keep their size. The node that costs most has a thick edge, a
+flag and the longest bar; rows that were expected wrongly have a flag of their own: nothing is said by colour alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _MARGIN, _GAP, _STEP, _PAD = 20.0, 28.0, 18.0, 10.0
 _NARROWEST = 330.0  # of a card: a deep tree takes smaller steps instead
 _LINE, _FIRST = 16.0, 19.0
 _BETWEEN = 8.0
+_TIME = 84.0  # of a card's line, for its own time
 
 _LOOKS = {
     # access: ground, edge, ink of its badge
@@ -83,7 +84,7 @@ def _side_head(canvas: Canvas, x: float, y: float, name: str, side: Side) -> flo
     canvas.rect(x, y, PANEL, 58, "f-zebra s-faint", rx=6)
     said = name.upper()
     canvas.text(x + 12, y + 22, said, "f-soft bold small", letter_spacing="0.6")
-    beside = x + 12 + text_width(said, 11, bold=True) + 14
+    beside = x + 12 + text_width(said, 11, bold=True) + 8 * len(said) / 3 + 8
     time = milliseconds(side.timing.median) if side.timing else ""
     room = x + PANEL - 16 - beside - (text_width(time, 14, bold=True) + 12 if time else 0)
     canvas.text(
@@ -147,7 +148,8 @@ def _tree(canvas: Canvas, plan: Plan, x: float, y: float, slowest: float) -> flo
             )
     total = sum(node.own_milliseconds or 0.0 for node in plan.root.walk())
     for card in cards:
-        _draw(canvas, card, total, slowest, stands_out=card.node is top, wrong=id(card.node) in wrong)
+        marks = {"stands_out": card.node is top, "wrong": id(card.node) in wrong, "timed": _timed(card.node, plan)}
+        _draw(canvas, card, total, slowest, **marks)
     return y
 
 
@@ -160,13 +162,18 @@ def _lines(node: Node, plan: Plan, room: float) -> list[tuple[str, str]]:
     if node.object or node.index:
         by = f"{' by ' if node.object else ''}{node.index}" if node.index else ""
         lines.append((fit(node.object + by, room, 11, mono=True), "f-ink mono"))
-    lines.append((fit(_numbers(node, plan), room), "f-soft"))
+    lines.append((fit(_numbers(node), room - (_TIME if _timed(node, plan) else 0)), "f-soft"))
     if node.detail:
         lines.append((fit(node.detail, room, 11, mono=True), "f-soft mono"))
     return lines
 
 
-def _numbers(node: Node, plan: Plan) -> str:
+def _timed(node: Node, plan: Plan) -> bool:
+    """Whether its own time says something: MongoDB counts whole milliseconds."""
+    return node.own_milliseconds is not None and (node.own_milliseconds > 0 or plan.engine != "mongodb")
+
+
+def _numbers(node: Node) -> str:
     parts = []
     if node.actual_rows is not None:
         parts.append(f"{count(node.actual_rows)} rows")
@@ -184,12 +191,12 @@ def _numbers(node: Node, plan: Plan) -> str:
         inside = sum(child.buffers or 0 for child in node.children)
         if node.buffers > inside:
             parts.append(f"{count(node.buffers - inside)} pages")
-    if node.own_milliseconds is not None and (node.own_milliseconds > 0 or plan.engine != "mongodb"):
-        parts.append(f"{milliseconds(node.own_milliseconds)} of its own")
     return " · ".join(parts)
 
 
-def _draw(canvas: Canvas, card: _Card, total: float, slowest: float, *, stands_out: bool, wrong: bool) -> None:
+def _draw(
+    canvas: Canvas, card: _Card, total: float, slowest: float, *, timed: bool, stands_out: bool, wrong: bool
+) -> None:
     node = card.node
     canvas.group(_tooltip(node))
     edge, weight = ("s-red-ink", 2.6) if stands_out else ("s-edge", 1.0)
@@ -205,6 +212,9 @@ def _draw(canvas: Canvas, card: _Card, total: float, slowest: float, *, stands_o
     for text, cls in card.lines:
         y += _LINE
         canvas.text(card.x + _PAD, y - 1, text, cls)
+        if cls == "f-soft" and timed:
+            own = milliseconds(node.own_milliseconds or 0.0)
+            canvas.text(card.x + card.width - _PAD, y - 1, own, "f-ink bold", text_anchor="end")
     if wrong:
         y += _LINE
         _misestimate(canvas, card, y)
@@ -245,11 +255,10 @@ def _flag(canvas: Canvas, right: float, baseline: float, node: Node, total: floa
 
 def _misestimate(canvas: Canvas, card: _Card, baseline: float) -> None:
     node = card.node
-    said = (
-        f"▲ {count(node.estimated_rows or 0)} rows expected, {count(node.actual_rows or 0)} came: "
-        f"{factor(node.misestimate or 1)} {'too few' if (node.actual_rows or 0) > (node.estimated_rows or 0) else 'too many'}"
-    )
-    width = min(text_width(said, 11, bold=True) + 12, card.width - 2 * _PAD)
+    expected, came = node.estimated_rows or 0, node.actual_rows or 0
+    said = f"▲ {count(expected)} rows expected, {count(came)} came: {factor(node.misestimate or 1)}"
+    said += " too few" if came > expected else " too many"
+    width = min(text_width(said, 11, bold=True) * 1.06 + 14, card.width - 2 * _PAD)
     canvas.rect(card.x + _PAD, baseline - 12, width, 16, "f-amber s-amber-edge", rx=2, stroke_width=1)
     shown = fit(said, width - 8, 11, bold=True)
     canvas.text(card.x + _PAD + 6, baseline, shown, "f-amber-ink bold small")
