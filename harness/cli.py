@@ -1,4 +1,4 @@
-"""The command line: ``harness run | spec | show | report | compare | check | doctor | up | down | status | seed …``."""
+"""The command line: ``harness run | spec | show | report | compare | check | doctor | monitor | up | down | seed …``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from harness.compare_cli import compare
 from harness.doctor_cli import doctor
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
 from harness.load_cli import app as load_app
+from harness.monitor_cli import monitor, spelled_out, watch_run
 from harness.plans_cli import app as plans_app
 from harness.seed_cli import coherence, seed
 from harness.spec_cli import app as spec_app
@@ -48,7 +49,7 @@ def main() -> None:
     code: str | int | None = 0
     try:
         try:
-            app()
+            app(args=spelled_out(sys.argv[1:]))
         except SystemExit as end:
             code = end.code
         except HarnessError as error:
@@ -71,6 +72,10 @@ def run(
     match: Annotated[str, typer.Option("--match", "-k", help="only cases whose id holds this text")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="one line for each case")] = False,
     tx: Tx = None,
+    monitor_: Annotated[
+        str | None,
+        typer.Option("--monitor", metavar="[=SECONDS]", help="sample the servers meanwhile, every second or as told"),
+    ] = None,
 ) -> None:
     """Run scenarios, and pairs of plans, and show what happened. Exit code 1 if a verdict is not as expected."""
     from harness.evidence.model import Status
@@ -92,6 +97,7 @@ def run(
         )
     )
     failed = ran = 0
+    watching = watch_run(suite, monitor_)
     try:
         kinds = {file: kind_of(file) for file in scenario_files(files)}
         pairs = [file for file, kind in kinds.items() if kind is Kind.plans]
@@ -131,7 +137,11 @@ def run(
         for file in (file for file, kind in kinds.items() if kind is Kind.load):
             say(console, f"- {short(file)}: declares load: 'harness load run', pytest or locust run it: docs/load.md")
     finally:
+        if watching:
+            watching.stop()
         page = suite.finish()
+    for line in watching.lines(short) if watching else ():
+        say(console, line)
     for line in suite.databases.swept:
         say(console, f"dropped what a run that died had left: {line}")
     if page is not None:
@@ -229,6 +239,7 @@ def report(
 
 app.command()(compare)
 app.command()(doctor)
+app.command()(monitor)
 
 
 # -- servers that stay

@@ -13,8 +13,8 @@ from harness.monitor.noticing import Noticing
 from harness.monitor.series import FOLDER
 from harness.servers.base import Target
 
-LEAST = 0.05
-"""Seconds between two samples, at least: a sample takes some milliseconds on each server."""
+LEAST, MOST = 0.05, 3600
+"""Seconds between two samples: one takes some milliseconds on each server."""
 
 
 class RunMonitor:
@@ -98,6 +98,6 @@ def seconds_of(text: str) -> float:
         raise ValueError(
             f"--monitor {text}: that is no number of seconds; write --monitor=1, or put --monitor behind the files"
         ) from None
-    if not LEAST <= seconds <= 3600:
-        raise ValueError(f"--monitor={text}: seconds between two samples are {LEAST} to 3600")
+    if not LEAST <= seconds <= MOST:
+        raise ValueError(f"--monitor={text}: seconds between two samples are {LEAST} to {MOST}")
     return seconds
