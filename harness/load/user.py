@@ -153,6 +153,8 @@ class HarnessUser(User):
 
     def _sleep(self, seconds: float) -> None:
         """In a state in which Locust may end the user at once."""
+        if self._state == LOCUST_STATE_STOPPING:  # it was told so during its task
+            raise StopUser
         self._state = LOCUST_STATE_WAITING
         gevent.sleep(seconds)
         self._state = LOCUST_STATE_RUNNING
