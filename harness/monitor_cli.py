@@ -138,13 +138,13 @@ def table(newest: Mapping[str, Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
     made = Table(box=None, header_style="bold", pad_edge=False)
-    made.add_column("database")
+    made.add_column("database", no_wrap=True)
     for name in SHOWN:
         made.add_column(
             {"locks_waiting": "locks waited for", "transactions": "tx/s", "cache_hit": "hit %"}.get(name, name),
             justify="right",
         )
-    made.add_column("waits")
+    made.add_column("waits", overflow="fold")
     for row in sorted(newest.values(), key=lambda one: one["name"] == "host"):
         values = row["values"]
         cells = []

@@ -226,13 +226,13 @@ def cost_line(costs: Mapping[str, Cost], interval: float, cpu: float, seconds: f
     what = f"{servers} server{'s' * (servers != 1)} and this machine every {interval:g} s, {samples} samples"
     if failed := sum(cost.failed for cost in costs.values()):
         what += f" ({failed} more failed)"
-    dear = max(costs.values(), key=lambda cost: cost.milliseconds, default=None)
-    if dear is None or not samples:
+    medians = [cost.milliseconds for cost in costs.values() if cost.samples]
+    if not medians:
         return what
     share = sum(cost.share for cost in costs.values())
     most = max(cost.most for cost in costs.values())
     return (
-        f"{what}; one takes {min(cost.milliseconds for cost in costs.values()):.1f} to {dear.milliseconds:.1f} ms "
+        f"{what}; one takes {min(medians):.1f} to {max(medians):.1f} ms "
         f"(at most {most:.0f}), all together {100 * share:.1f} % of the time; "
         f"{cpu:.1f} s of a processor in {seconds:.0f} s ({100 * cpu / max(seconds, 1e-9):.1f} %)"
     )

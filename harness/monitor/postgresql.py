@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote as escaped
@@ -117,7 +118,8 @@ class PostgreSQLSampler:
         self._url = url
         self._run = run
         self.notes: list[str] = []
-        self._samples = 0
+        self._said = 0  # transactions of our own
+        self._flushed = 0  # of these, those that the server has written down
         self._base = ""  # the database that pg_stat_statements is in
         self._databases: dict[str, list[Any]] = {}
         self._sums = dict.fromkeys(_TOTALS, 0.0)
@@ -126,9 +128,11 @@ class PostgreSQLSampler:
         self._connection = self._connect(_HOME)
         try:
             with _asked(url):
-                self.version = str(self._connection.execute("SHOW server_version").fetchone()[0]).split(" ")[0]  # type: ignore[index]
+                (version,) = self._ask("SHOW server_version").fetchone() or ("",)
+                self.version = str(version).split(" ")[0]
                 self._parts = self._possible()
                 self._question = self._whole()
+                self._settle()
         except Lost:
             self.close()
             raise
@@ -168,32 +172,51 @@ class PostgreSQLSampler:
         parts = {}
         for name, (query, what) in wanted.items():
             try:
-                self._connection.execute(query.encode())
+                self._ask(query)
                 parts[name] = query
             except psycopg.errors.Error as error:
                 if self._connection.broken:
                     raise
                 self.notes.append(f"no {what}: {one_line(error.diag.message_primary or error)}")  # type: ignore[arg-type]
-        row = self._connection.execute("SELECT pg_has_role('pg_read_all_stats', 'USAGE')").fetchone()
+        row = self._ask("SELECT pg_has_role('pg_read_all_stats', 'USAGE')").fetchone()
         if not (row and row[0]):
             self.notes.append("not a member of pg_read_all_stats: what other logins' sessions do is not seen")
         return parts
 
-    def _whole(self) -> bytes:
-        flush = ", pg_stat_force_next_flush()" if self._connection.info.server_version >= 150000 else ""
-        columns = ", ".join(f"({query}) AS {name}" for name, query in self._parts.items())
+    @property
+    def _flush(self) -> str:
+        """Has the server write down at the transaction's end what it has counted, ours among it; from 15 on."""
+        return "pg_stat_force_next_flush()" if self._connection.info.server_version >= 150000 else "NULL"
+
+    def _whole(self) -> str:
         start = "(SELECT pg_postmaster_start_time()::text) AS start"
-        return f"{MARK} SELECT {start}{', ' if columns else ''}{columns}{flush}".encode()
+        columns = [start, *(f"({query}) AS {name}" for name, query in self._parts.items()), self._flush]
+        return f"{MARK} SELECT {', '.join(columns)}"
+
+    def _settle(self) -> None:
+        """Wait a moment until the session that made our login has ended: its last transactions are counted then."""
+        for _ in range(50):
+            query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND pid <> pg_backend_pid()"
+            (others,) = self._ask(query, connection_name(self._run)[:63]).fetchone() or (0,)
+            if not others:
+                break
+            time.sleep(0.01)  # there is no event for it
+        self._ask(f"SELECT {self._flush}")
+        self._flushed = self._said
+
+    def _ask(self, query: str, *parameters: Any, prepare: bool | None = None) -> psycopg.Cursor[tuple[Any, ...]]:
+        self._said += 1
+        return self._connection.execute(query.encode(), parameters or None, prepare=prepare)
 
     def sample(self) -> Raw:
         """One statement, one row."""
         with _asked(self._url):
-            cursor = self._connection.execute(self._question, prepare=True)
+            cursor = self._ask(self._question, prepare=True)
             row = cursor.fetchone() or ()
             names = [column.name for column in cursor.description or ()]
-        self._samples += 1
         found = dict(zip(names, row, strict=True))
-        raw = Raw(epoch=str(found["start"]))
+        raw = Raw(epoch=str(found["start"]), own={"transactions": float(self._flushed)})
+        self._flushed = self._said  # this question among them: it is counted at its end
         self._take_sessions(raw, found.get("sessions"), "sessions" in self._parts)
         if locks := found.get("locks"):
             raw.gauges |= {"locks_held": locks["held"], "locks_waiting": locks["waiting"]}
@@ -242,7 +265,6 @@ class PostgreSQLSampler:
         raw.totals |= self._sums
         raw.totals["transactions"] = self._sums["commits"] + self._sums["rollbacks"]
         raw.totals["temp_written"] = self._sums["temp_written"] / 1e6
-        raw.own["transactions"] = float(self._samples)
 
     def statements(self) -> Mapping[str, Numbers]:
         """pg_stat_statements without its texts, over a connection of the moment to the database that has it."""
@@ -265,6 +287,7 @@ class PostgreSQLSampler:
     def _beside(self) -> Iterator[Connection]:
         with _asked(self._url):
             if self._base == self._connection.info.dbname:
+                self._said += 1
                 yield self._connection
                 return
             with self._connect(self._base) as link:
