@@ -180,6 +180,23 @@ class SessionRecord(Record):
     notes: list[str] = Field(default_factory=list)
 
 
+class StepPlan(Record):
+    """How a server executed, or would execute, a step whose plan was asked for: ``text`` as the engine gives it.
+
+    ``way`` says how it was had, for it may not be the plan of the execution itself; without a text, ``note`` says why.
+    """
+
+    session: str
+    step: str
+    attempt: int = 1
+    database: str  # alias
+    engine: str
+    way: str = ""
+    format: str = ""  # json or xml
+    text: str = ""
+    note: str = ""
+
+
 class ScheduledStep(Record):
     """One entry of a schedule: the step, its session, and what the entry claims."""
 
@@ -224,6 +241,7 @@ class History(Record):
     control: list[Event] = Field(default_factory=list)  # the case's own set-up, tear-down: what gave rows or failed
     pictures: list[WaitPicture] = Field(default_factory=list)
     reports: list[DeadlockReport] = Field(default_factory=list)
+    plans: list[StepPlan] = Field(default_factory=list)  # of the steps that asked for theirs
     end: RunEnd = RunEnd.completed
     end_text: str = ""
     last: int = 0  # not completed: seq of the last event before that end; what follows only puts things away

@@ -51,11 +51,13 @@ class Statement:
     """One step, ready to run.
 
     ``body`` is SQL text with the engine's own placeholders, a MongoDB command document, a Redis argument list, or
-    a :class:`Verb`. ``parameters`` are bound by the driver, never formatted into the text.
+    a :class:`Verb`. ``parameters`` are bound by the driver, never formatted into the text. ``plan``: the session shall tell
+    how the server executed it, if it can (:attr:`Outcome.plans`).
     """
 
     body: str | Mapping[str, Any] | Sequence[str] | Verb
     parameters: tuple[Any, ...] = ()
+    plan: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,13 @@ class Outcome:
 
     ``may_release`` is False only if the engine is sure that the step let nobody go, so that the coordinator need
     not ask the server about the waiting sessions. ``empty``: there was no command in it. ``later`` makes the results when
-    they are first looked at: on the way from one step to the next nobody does.
+    they are first looked at: on the way from one step to the next nobody does. ``plans``: of its statements, as the engine
+    gives them; None if the session cannot tell.
     """
 
-    __slots__ = ("_later", "_results", "clock", "empty", "ended", "error", "in_transaction", "may_release", "notices")
+    __slots__ = (
+        "_later", "_results", "clock", "empty", "ended", "error", "in_transaction", "may_release", "notices", "plans",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -104,6 +109,7 @@ class Outcome:
         self.empty = False
         self.clock: tuple[float, float] | None = None
         self.notices: list[Notice] = []
+        self.plans: list[str] | None = None
 
     @property
     def results(self) -> list[ResultSet]:
@@ -160,6 +166,7 @@ class SessionOptions:
     deadlock_priority: str = "normal"  # low: the likely victim; high: the unlikely one
     settings: Mapping[str, str] = field(default_factory=dict)  # of the server, in force from the start
     as_text: bool = False  # values and messages as the server writes them
+    plans: bool = False  # some of its statements will ask for their plans
 
 
 @dataclass(frozen=True, slots=True)

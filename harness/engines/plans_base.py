@@ -15,6 +15,9 @@ from harness.engines.base import Statement
 OWN_INDEX = "psh_plan_"
 """So begin the names of indexes that a bench makes on a server where they cannot be rolled back."""
 
+AUTO_EXPLAIN = "auto_explain in the step's own session"
+"""The way of plans that a session tells itself: those of the very execution."""
+
 LOCK_SECONDS = 5
 """Seconds that a bench waits for a lock on a table: on a database in use others would queue behind it."""
 

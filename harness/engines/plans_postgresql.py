@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
+from psycopg.pq import DiagnosticField, TransactionStatus
+from psycopg.pq.abc import PGconn, PGresult
 from psycopg.types.string import TextLoader
 
 from harness.engines.base import Statement
@@ -144,6 +146,75 @@ class PostgreSQLBench:
         """Disconnect: the server rolls back."""
         with contextlib.suppress(psycopg.Error, OSError):
             self._connection.close()
+
+
+class AutoExplain:
+    """Has a session tell the plans of statements that it really runs, by the server's own module ``auto_explain``.
+
+    https://www.postgresql.org/docs/current/auto-explain.html. It is loaded into the session alone and switched on for one
+    statement at a time. Its messages come at level INFO: that goes to the client whatever ``client_min_messages`` says, and
+    by default not into the server's log. Only SET and RESET are sent besides: they take no snapshot and no lock. Whoever is
+    not a superuser may do neither; ``problem`` then says so.
+    """
+
+    _SETTINGS = {
+        "log_min_duration": "0",
+        "log_analyze": "on",
+        "log_buffers": "on",
+        "log_format": "json",
+        "log_level": "info",
+        "log_nested_statements": "off",
+        "sample_rate": "1",
+    }
+
+    def __init__(self, connection: Connection) -> None:
+        settings = dict(self._SETTINGS)
+        if connection.info.server_version >= 160000:
+            settings["log_parameter_max_length"] = "0"  # a parameter may be secret
+        self._on = "; ".join(f"SET auto_explain.{name} = {value}" for name, value in settings.items()).encode()
+        self._off = "; ".join(f"RESET auto_explain.{name}" for name in settings).encode()
+        self._plans: list[str] = []
+        self._listening = False
+        self._is_on = False
+        self.problem = ""
+        try:
+            connection.execute("LOAD 'auto_explain'")
+            connection.execute(self._on)
+            connection.execute(self._off)
+        except psycopg.Error as error:
+            self.problem = " ".join(error_record(error).message.split())
+
+    def begin(self, pgconn: PGconn, *, wanted: bool) -> None:
+        """Before a statement is sent: switch it on if its plan is wanted, else off if it still is on."""
+        self._listening = wanted and not self.problem
+        if self._listening:
+            self._switch(pgconn, on=True)
+        elif self._is_on:
+            self._switch(pgconn, on=False)
+
+    def _switch(self, pgconn: PGconn, *, on: bool) -> None:
+        if pgconn.transaction_status in (TransactionStatus.IDLE, TransactionStatus.INTRANS):
+            self._is_on = on  # in a transaction that has failed nothing can be set, and nothing is executed
+            pgconn.exec_(self._on if on else self._off)
+
+    def hears(self, result: PGresult) -> bool:
+        """Whether a message is a plan; then it is kept."""
+        if not self._listening or result.error_field(DiagnosticField.SEVERITY_NONLOCALIZED) != b"INFO":
+            return False
+        text = (result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
+        head, found, plan = text.partition("  plan:\n")
+        if not found or not head.startswith("duration: "):
+            return False
+        self._plans.append(plan)
+        return True
+
+    def end(self, pgconn: PGconn) -> list[str] | None:
+        """After a statement: switch it off; the plans that came, None if none were asked for."""
+        taken, self._plans = self._plans, []
+        if self._is_on:
+            self._switch(pgconn, on=False)
+        listened, self._listening = self._listening, False
+        return taken if listened else None
 
 
 class PostgreSQLExplainer:

@@ -20,7 +20,7 @@ from psycopg.pq.abc import PGresult
 
 from harness.answers import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
 from harness.engines.base import Notice, Notification, Outcome, SessionOptions, Statement, Verb, plain
-from harness.engines.plans_postgresql import PostgreSQLBench, PostgreSQLExplainer
+from harness.engines.plans_postgresql import AutoExplain, PostgreSQLBench, PostgreSQLExplainer
 from harness.engines.postgresql_server import PostgreSQLAdmin, PostgreSQLObserver, error_record, quote
 from harness.engines.waiting import readable
 from harness.errors import LoginRefused, ServerError
@@ -140,6 +140,7 @@ class PostgreSQLSession:
         self._results: list[PGresult] = []
         self._failed: psycopg.Error | None = None
         self._dying = False
+        self._plans: AutoExplain | None = None
         self._pgconn.notice_handler = self._hear
         if options.level != DEFAULT_LEVEL:
             # Not a literal of ours: the level is bound, set_config takes it as a value.
@@ -153,6 +154,8 @@ class PostgreSQLSession:
                     "deadlock victim not steered: this role may not set deadlock_timeout "
                     "(GRANT SET ON PARAMETER deadlock_timeout TO it)"
                 )
+        if options.plans:
+            self._plans = AutoExplain(connection)
         self.observed_level, messages, query_id = _settled(connection, options)
         if options.as_text:
             with contextlib.suppress(psycopg.Error):  # not every role may: then texts are in the server's language
@@ -164,6 +167,8 @@ class PostgreSQLSession:
         self._notices.clear()
 
     def _hear(self, result: PGresult) -> None:
+        if self._plans is not None and self._plans.hears(result):
+            return
         if self._as_text:
             text = self._decoded(result.error_message)
         else:
@@ -199,6 +204,8 @@ class PostgreSQLSession:
     def send(self, statement: Statement) -> None:
         """Begin a step. What goes wrong comes out of :meth:`receive`."""
         text = statement.body.value.upper() if isinstance(statement.body, Verb) else str(statement.body)
+        if self._plans is not None:
+            self._plans.begin(self._pgconn, wanted=statement.plan)
         self._sent = (text, self._pgconn.transaction_status)
         self._results = []
         self._failed = None
@@ -268,6 +275,8 @@ class PostgreSQLSession:
         if self._notices:
             outcome.notices, self._notices = self._notices, []
         after = self._pgconn.transaction_status
+        if self._plans is not None:
+            outcome.plans = self._plans.end(self._pgconn)
         tags = [result.command_status or b"" for result in good]
         outcome.in_transaction = after in _IN_TRANSACTION
         outcome.ended = _ended(before, after, outcome.error, tags)

@@ -77,7 +77,8 @@ class Store:
     def keep(self, evidence: Evidence, pictures: Mapping[str, str], seconds: float, began: float | None = None) -> Path:
         """Write a case's folder: the evidence, the pictures (file name → text), the engines' reports. Returns its path.
 
-        ``began``: seconds since 1970 by the clock of the run's owner, where that is known. If the disk says no, the folder is taken away again: half a case is none.
+        ``began``: seconds since 1970 by the clock of the run's owner, where that is known. If the disk says no, the folder
+        is taken away again: half a case is none.
         """
         with _told(self.folder):
             if is_permutation(evidence):
@@ -177,7 +178,19 @@ def _contents(evidence: Evidence, pictures: Mapping[str, str]) -> dict[str, str]
         suffix = "xml" if report.text.lstrip().startswith("<") else "log"
         name = f"{folder_name(report.database)}-{number}.{suffix}"  # it may come from another machine
         files[f"deadlock-{name}" if is_permutation(evidence) else f"deadlock/{name}"] = report.text
+    for plan in evidence.history.plans:
+        if plan.text:
+            name = folder_name(f"{plan.session}-{plan.step}{f'-{plan.attempt}' if plan.attempt > 1 else ''}")
+            number = next(
+                number for number in count(1) if f"plans/{_numbered(name, number)}.{plan.format}" not in files
+            )
+            files[f"plans/{_numbered(name, number)}.{plan.format}"] = plan.text
     return files
+
+
+def _numbered(name: str, number: int) -> str:
+    """``name``, ``name-2``: a step may have several statements, each with a plan."""
+    return name if number == 1 else f"{name}-{number}"
 
 
 def _line(evidence: Evidence, folder: str, seconds: float, pictures: Sequence[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from harness.errors import EngineError, ScenarioError
 from harness.history import EventKind, Phase, RunEnd, Wait
 from harness.runner.arrivals import Arrivals, Completion
 from harness.runner.driver import Prepared
+from harness.runner.plans import StepPlans
 from harness.runner.recorder import Recorder, Run, ending
 from harness.runner.remote.places import HERE
 from harness.runner.watch import Watch
@@ -73,7 +74,13 @@ class Board:
     """What is running in one case, by session."""
 
     def __init__(
-        self, case: Case, workers: Mapping[str, Worker], watch: Watch, recorder: Recorder, arrivals: Arrivals
+        self,
+        case: Case,
+        workers: Mapping[str, Worker],
+        watch: Watch,
+        recorder: Recorder,
+        arrivals: Arrivals,
+        plans: StepPlans | None = None,
     ) -> None:
         self.case = case
         self.recorder = recorder
@@ -82,6 +89,7 @@ class Board:
         self.end: tuple[RunEnd, str] = (RunEnd.completed, "")
         self._workers = workers
         self._arrivals = arrivals
+        self._plans = plans
         self._times: Counter[tuple[Phase, str, str, str]] = (
             Counter()
         )  # phase, session, database, step → how often it was begun
@@ -183,6 +191,9 @@ class Board:
         operations = running.worker.driver.operations(running.step, running.prepared, outcome)
         why = running.why if kind in (EventKind.timeout, EventKind.cancelled) else ""
         self.recorder.end(running.run, kind, outcome, operations, completion.finished - running.started, text=why)
+        if running.step.plan and self._plans is not None:
+            pid = running.worker.driver.connections[running.step.database].pid
+            self._plans.take(running.step, running.run.attempt, running.prepared.statement, outcome, pid)
         # Those of a set-up or a tear-down wait for the session's next step of the schedule, in whatever case that is.
         for heard in running.worker.notifications(running.step) if scheduled else ():
             sender = self.watch.session(running.step.database, heard.pid) or f"PID {heard.pid}"

@@ -13,7 +13,7 @@ from harness.answers import DeadlockReport, ErrorKind, ErrorRecord
 from harness.engines.base import Outcome, pollable, surprised
 from harness.engines.base import Session as Connection
 from harness.errors import EngineError, ScenarioError, SetupFailed
-from harness.history import Event, EventKind, History, HostRecord, Phase, RunEnd, ScheduledStep
+from harness.history import Event, EventKind, History, HostRecord, Phase, RunEnd, ScheduledStep, StepPlan
 from harness.runner.arrivals import Arrivals
 from harness.runner.board import NO_COMMAND
 from harness.runner.coordinator import Coordinator
@@ -21,6 +21,7 @@ from harness.runner.databases import Databases
 from harness.runner.driver import Prepared, captured, prepare
 from harness.runner.freerun import FreeRun
 from harness.runner.meanwhile import Meanwhile
+from harness.runner.plans import StepPlans
 from harness.runner.recorder import Recorder
 from harness.runner.remote.places import HERE, Hosts
 from harness.runner.secrecy import Secrecy
@@ -64,6 +65,7 @@ class Play:
         self._final: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
         self._reports: list[DeadlockReport] = []
+        self._plans: list[StepPlan] = []
         self._hosts: list[HostRecord] = []
         self._seconds = 0.0
 
@@ -148,6 +150,7 @@ class Play:
             control=self.control,
             pictures=self.recorder.pictures,
             reports=self._reports,
+            plans=self._plans,
             end=self.end[0],
             end_text=self.end[1],
             last=self.recorder.last if self.end[0] is not RunEnd.completed else 0,
@@ -258,12 +261,15 @@ class Play:
 
     def _coordinate(self, recorder: Recorder) -> tuple[RunEnd, str]:
         arrivals = Arrivals(self.stage.meanwhile)
+        plans = StepPlans(self.stage.endpoints, self.stage.databases.run)
         workers: dict[str, Worker] = {}
         try:
             for name, driver in self.stage.drivers.items():
                 workers[name] = worker_for(driver, arrivals)
-            return Coordinator(self.case, workers, self.stage.watch, recorder, arrivals).run()
+            return Coordinator(self.case, workers, self.stage.watch, recorder, arrivals, plans).run()
         finally:
+            plans.close()
+            self._plans = plans.plans
             self.stage.end_lost_sessions()
             stop_all(workers.values(), disconnect=not self.scenario.shared)
             arrivals.close()

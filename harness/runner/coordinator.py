@@ -14,6 +14,7 @@ from harness.history import Phase, RunEnd
 from harness.runner.arrivals import Arrivals
 from harness.runner.board import Board
 from harness.runner.flexible import Flexible
+from harness.runner.plans import StepPlans
 from harness.runner.recorder import Recorder
 from harness.runner.strict import Strict
 from harness.runner.watch import Watch
@@ -27,10 +28,16 @@ class Coordinator:
     """One case's schedule over its workers. :meth:`run` is called once."""
 
     def __init__(
-        self, case: Case, workers: Mapping[str, Worker], watch: Watch, recorder: Recorder, arrivals: Arrivals
+        self,
+        case: Case,
+        workers: Mapping[str, Worker],
+        watch: Watch,
+        recorder: Recorder,
+        arrivals: Arrivals,
+        plans: StepPlans | None = None,
     ) -> None:
         self._case = case
-        self._board = Board(case, workers, watch, recorder, arrivals)
+        self._board = Board(case, workers, watch, recorder, arrivals, plans)
         self._alone = Flexible(self._board)
 
     def run(self) -> tuple[RunEnd, str]:

@@ -77,6 +77,7 @@ class Driver:
                     session.deadlock_priority,
                     endpoint.settings,
                     endpoint.as_text,
+                    any(step.plan and step.database == alias for step in session.steps),
                 )
                 self.connections[alias] = place.open(endpoint.engine, endpoint.url, options)
         except BaseException:
@@ -107,6 +108,8 @@ class Driver:
             return self._constant[id(step)]
         names = self.values | dict(step.names)
         prepared = prepare(body, names, endpoint, self.endpoints)
+        if step.plan:
+            prepared = replace(prepared, statement=replace(prepared.statement, plan=True))
         if not step.writes and not expressions.used_in(body):
             self._constant[id(step)] = prepared
         return replace(prepared, writes=_writes(step, body, names)) if step.writes else prepared

@@ -20,7 +20,9 @@ SHORTEST = 3
 """Characters that a value must have to be looked for in texts."""
 
 _VALUES = frozenset({"parameters", "rows", "value", "initial", "final"})
-_TEXTS = frozenset({"statement", "text", "message", "detail", "end_text", "notes", "resource", "query", "object"})
+_TEXTS = frozenset(
+    {"statement", "text", "message", "detail", "end_text", "notes", "resource", "query", "object", "note"}
+)
 _ROW = re.compile(r"\(.*\)|\{.*\}", re.DOTALL)  # in the message of a constraint's error: the row or key that it refuses
 
 

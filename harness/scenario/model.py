@@ -38,6 +38,7 @@ class Step:
     writes: Mapping[str, Any] = field(default_factory=dict)  # item → value, expression, or ""
     names: Mapping[str, Any] = field(default_factory=dict)  # i, n, next of a copied session
     place: Location | None = None
+    plan: bool = False  # how the server executed it is to be kept
 
     def body(self, engine: str) -> Body | None:
         """The statement for ``engine``; None if the step does nothing there."""

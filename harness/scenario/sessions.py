@@ -125,6 +125,9 @@ def _step(
 ) -> Step:
     alias = reading.alias(written.on, *path, "on") if written.on else default
     where = f"step {name!r}"
+    if written.plan and (path[-2] != "steps" or reading.written.free_running):
+        what = "a free run" if reading.written.free_running else f"a session's {path[-2]}"
+        raise reading.error(f"plans are kept of the steps of a schedule, not of {what}", *path, "plan")
     made = bodies(reading, written, alias, path, known, where)
     for item, value in written.writes.items():
         check(reading, _document(value), set(), (*path, "writes", item), known, where)
@@ -137,6 +140,7 @@ def _step(
         writes=written.writes,
         names=copy.names,
         place=reading.source.locate(path),
+        plan=written.plan,
     )
 
 

@@ -84,6 +84,7 @@ class StepWritten(PerEngine):
         description="items that the step reads: item: column (the first column if empty); "
         "the value can be used by later steps of the session as ${item}",
     )
+    plan: bool = Field(default=False, description="keep how the server executes the step; what it does stays the same")
     writes: Annotated[dict[Name, Any], BeforeValidator(_empty_each, json_schema_input_type=_Short)] = Field(
         default={},
         description="items that the step writes, with the value; empty: what the step returns, or its only ${…}",

@@ -29,7 +29,7 @@ def packed(what: Statement | SessionOptions) -> bytes:
     """A statement or a session's options, for an agent."""
     if isinstance(what, SessionOptions):
         what = SessionOptions(
-            what.name, what.level, what.deadlock_priority, dict(what.settings), what.as_text
+            what.name, what.level, what.deadlock_priority, dict(what.settings), what.as_text, what.plans
         )  # a settings' view may be one that cannot be pickled
     return pickle.dumps(what)
 
@@ -51,13 +51,14 @@ def told(outcome: Outcome, began: float, ended: float) -> str:
             outcome.empty,
             [[notice.text, notice.after_results] for notice in outcome.notices],
             [began, ended],
+            outcome.plans,
         ]
     )
 
 
 def heard(text: str) -> Outcome:
     """The outcome that :func:`told` told. Raises ValueError, TypeError for what is none."""
-    results, error, in_transaction, ended, may_release, empty, notices, (began, finished) = json.loads(text)
+    results, error, in_transaction, ended, may_release, empty, notices, (began, finished), plans = json.loads(text)
     outcome = Outcome(
         [ResultSet(columns, rows, status, affected) for columns, rows, status, affected in results],
         None if error is None else ErrorRecord(ErrorKind(error[0]), *map(str, error[1:])),
@@ -68,4 +69,5 @@ def heard(text: str) -> Outcome:
     outcome.empty = bool(empty)
     outcome.notices = [Notice(str(text), int(after)) for text, after in notices]
     outcome.clock = (float(began), float(finished))
+    outcome.plans = None if plans is None else [str(plan) for plan in plans]
     return outcome
