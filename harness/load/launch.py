@@ -135,7 +135,7 @@ class _Child:
             text=True,
             errors="replace",
             cwd=folder,
-            env=_environ(targets, Told(run, self._file, plan)),
+            env=_environ(targets, Told(run, self._file, plan, {name: one.stand_in for name, one in targets.items()})),
             start_new_session=True,  # Ctrl-C is ours to pass on
         )
         self._lines: list[str] = []

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,6 +74,8 @@ class Keeping:
         self.worker = isinstance(self._runner, WorkerRunner)
         self.master = isinstance(self._runner, MasterRunner)
         targets, _ = ({}, {}) if self.master else targets_of(LOGICAL, None)
+        stand_ins = told.stand_ins if told else {}
+        targets = {name: replace(one, stand_in=stand_ins.get(name, one.stand_in)) for name, one in targets.items()}
         self.load = Load(run="", targets=targets)
         events = environment.events
         events.test_start.add_listener(self._start)  # before the feed's: that forgets what was counted

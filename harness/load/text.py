@@ -16,14 +16,16 @@ SIGN = {"passed": "✓", "failed": "✗"}
 def result_renderable(result: LoadResult) -> RenderableType:
     """What a load gave: a headline, a table, what is to be said besides."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("request", overflow="fold")
-    table.add_column("database", overflow="fold", style="dim")
+    table.add_column("request", no_wrap=True)
     for name in ("done", "done/s", "p50", "p95", "p99", "most"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("refused, tried again", overflow="fold")
     table.add_column("failed", overflow="fold", style="red")
-    for one in result.requests:
-        table.add_row(*_row(one, result.seconds))
+    for database in sorted({one.database for one in result.requests}):
+        table.add_row(Text(database, style="dim"))
+        for one in result.requests:
+            if one.database == database:
+                table.add_row(*_row(one, result.seconds))
     lines: list[RenderableType] = [Text(headline(result), style="bold"), Text(how(result), style="dim"), table]
     if result.arrivals == "open":
         lines += [Text(line, style="dim") for line in open_loop(result)]
@@ -72,8 +74,7 @@ def kinds(counts: Mapping[str, int]) -> str:
 def _row(one: Requests, seconds: float) -> list[str]:
     percentiles = [_ms(one.percentiles.get(name)) for name in ("50", "95", "99")]
     return [
-        one.name,
-        one.database,
+        f"  {one.name}",
         f"{one.done:,}",
         f"{one.done / max(seconds, 0.001):,.1f}",
         *percentiles,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.load.plan import Plan
@@ -16,11 +16,15 @@ MARK = "\x1epsh "
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The run's id, the plan, and where the result goes. Who is told so ends when its standard input does."""
+    """The run's id, the plan, where the result goes, which databases are stand-ins (of what): a URL does not say that.
+
+    Who is told so ends when its standard input does.
+    """
 
     run: str
     result: Path
     plan: Plan
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Told | None:
@@ -29,8 +33,14 @@ class Told:
         if not text:
             return None
         said = json.loads(text)
-        return cls(said["run"], Path(said["result"]), Plan.from_json(said["plan"]))
+        return cls(said["run"], Path(said["result"]), Plan.from_json(said["plan"]), said["stand_ins"])
 
     def as_environ(self) -> dict[str, str]:
         """For the environment."""
-        return {VARIABLE: json.dumps({"run": self.run, "result": str(self.result), "plan": self.plan.to_json()})}
+        said = {
+            "run": self.run,
+            "result": str(self.result),
+            "plan": self.plan.to_json(),
+            "stand_ins": dict(self.stand_ins),
+        }
+        return {VARIABLE: json.dumps(said)}

@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime
 from typing import Any
 
+from bson import ObjectId
 from locust import tag, task
 
 from harness.load.users.base import PromptUser, empty
@@ -56,7 +57,7 @@ class Editor(PromptUser):
         def work(client: Any) -> None:
             now = datetime.now(UTC)
             client.command({"update": "content", "updates": [{"q": {"_id": content}, "u": {"$inc": {"likes": 1}}}]})
-            entry = {"content_id": content, "operation": "update", "at": now}
+            entry = {"_id": ObjectId(), "content_id": content, "operation": "update", "at": now}
             client.command({"insert": "outbox", "documents": [entry]})
 
         self.request("like content", lambda client: client.transaction(work, self.level))
