@@ -1,4 +1,4 @@
-"""A real browser: the system's Chromium, driven by Playwright. Nothing is downloaded; tests say so where one of them lacks."""
+"""A real browser: the system's Chromium, driven by Playwright. Nothing is downloaded; a test says so where one lacks."""
 
 from __future__ import annotations
 
