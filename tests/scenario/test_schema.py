@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import harness
+from harness.scenario.kinds import Kind, kind_of
 from harness.scenario.source import parse, read
 from harness.scenario.written import schema
 
@@ -16,7 +17,7 @@ from .files import changed
 
 ROOT = Path(harness.__file__).parent.parent
 FILE = ROOT / "harness" / "scenario" / "scenario.schema.json"
-SCENARIOS = sorted((ROOT / "scenarios").rglob("*.yaml"))
+SCENARIOS = sorted(file for file in (ROOT / "scenarios").rglob("*.yaml") if kind_of(file) is Kind.scenario)
 VALIDATOR = Draft202012Validator(schema())
 
 
