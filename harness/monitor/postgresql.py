@@ -118,6 +118,7 @@ class PostgreSQLSampler:
         self._url = url
         self._run = run
         self.notes: list[str] = []
+        self._prepared = False
         self._said = 0  # transactions of our own
         self._flushed = 0  # of these, those that the server has written down
         self._base = ""  # the database that pg_stat_statements is in
@@ -211,6 +212,8 @@ class PostgreSQLSampler:
     def sample(self) -> Raw:
         """One statement, one row."""
         with _asked(self._url):
+            self._said += not self._prepared  # to have it prepared is a transaction of its own
+            self._prepared = True
             cursor = self._ask(self._question, prepare=True)
             row = cursor.fetchone() or ()
             names = [column.name for column in cursor.description or ()]

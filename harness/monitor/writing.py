@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -58,14 +59,12 @@ class SeriesWriter:
         self.facts()
         header = ("at", *(measure.name for measure in self.series.measures))
         there = self._folder / f"{self.series.name}.csv"
-        begun = there.is_file()
         file = self._append(there.name, header)
-        if begun:
-            with there.open("rb") as before:
-                lines = before.read().splitlines()
-            last = lines[-1].split(b",")[0] if len(lines) > 1 else b""
-            if last:
-                file.write(as_csv([[last.decode(), *("" for _ in header[1:])]]))
+        file.flush()
+        _, *rows = there.read_bytes().splitlines()
+        if rows:
+            last = rows[-1].split(b",")[0].decode()
+            file.write(as_csv([[last, *("" for _ in header[1:])]]))
         return file
 
     def _go_on(self) -> None:
@@ -81,12 +80,13 @@ class SeriesWriter:
 
     def _append(self, name: str, header: Sequence[str]) -> TextIO:
         path = self._folder / name
-        fresh = not path.is_file() or not path.stat().st_size
+        whole = 0
+        if path.is_file():  # whoever wrote it may have been killed in the middle of a row
+            whole = path.read_bytes().rfind(b"\n") + 1
+            os.truncate(path, whole)
         file = path.open("a", newline="", encoding="utf-8")
-        if fresh:
+        if not whole:
             file.write(as_csv([header]))
-        elif not path.read_bytes().endswith(b"\n"):  # whoever wrote it was killed in the middle of a row
-            file.write("\n")
         return file
 
     def facts(self) -> None:
