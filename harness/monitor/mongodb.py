@@ -118,7 +118,7 @@ class MongoSampler:
             status = self._client.admin.command({"serverStatus": 1, **without})
         raw = from_status(status)
         raw.own["operations"] = float(self._asked)
-        self._asked += 2
+        self._asked += 1
         self._take_operations(raw)
         return raw
 
@@ -128,6 +128,7 @@ class MongoSampler:
         if not self._operations:
             return
         why = "$currentOp of this server is a stub"
+        self._asked += 1
         try:
             with _asking(self._url, but=pymongo.errors.OperationFailure):
                 operations = list(self._client.admin.aggregate(_OPERATIONS))
