@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from harness.answers import ErrorKind
 from harness.engines.mongodb_wire import TRANSIENT, driver, error_record, refusal_in, step_errors
@@ -44,6 +44,7 @@ class MongoDBClient:
         if shared is None:
             shared = _clients[url] = _Shared(self._connect(name))
         shared.users += 1
+        self._shared: _Shared | None = shared
         self._client = shared.client
         self.database = self._client.get_default_database("promptcontent")
         self._session: Any = None
@@ -114,14 +115,14 @@ class MongoDBClient:
 
     def close(self) -> None:
         """End the session; the last one disconnects. Never raises."""
-        shared = _clients.get(self._url)
-        if self._session is not None:
+        session, self._session = self._session, None
+        if session is not None:
             with contextlib.suppress(Exception), self._mongo.timeout(2):
-                self._session.end_session()
-            self._session = None
+                session.end_session()
+        shared, self._shared = self._shared, None
         if shared is not None:
             shared.users -= 1
-            if shared.users <= 0:
+            if shared.users == 0:
                 _clients.pop(self._url, None)
                 with contextlib.suppress(Exception), self._mongo.timeout(2):
                     shared.client.close()
@@ -136,7 +137,9 @@ class MongoDBClient:
             return work()
         except self._errors as error:
             record = error_record(error)
-            transient = getattr(error, "has_error_label", lambda _: False)(TRANSIENT)
-            if transient and record.kind in _UNKNOWN:  # the manual: the whole transaction may be tried again
+            refused = isinstance(error, self._mongo.errors.OperationFailure)
+            if (
+                refused and cast(Any, error).has_error_label(TRANSIENT) and record.kind in _UNKNOWN
+            ):  # the manual: the whole transaction may be tried again
                 record = replace(record, kind=ErrorKind.serialization)
             raise Refused(record) from None
