@@ -54,7 +54,7 @@ class PostgreSQLBench:
     def prepare(self, setup: Sequence[str | Mapping[str, Any]], before: Change, after: Change) -> None:
         """Begin the transaction, make what both states need."""
         self._ask("BEGIN")
-        self._ask(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        self._ask(f"SET LOCAL lock_timeout = {1000 * LOCK_SECONDS:.0f}")
         self._ask("SET LOCAL statement_timeout = '10min'")
         for body in setup:
             self._change(body)
