@@ -30,18 +30,21 @@ def run(
     ] = "",
     servers: Annotated[str | None, typer.Option("--servers", help="embedded (default), containers or external")] = None,
     results: Results = Path("results"),
+    monitor: Annotated[bool, typer.Option(help="sample the servers and this machine every second meanwhile")] = True,
 ) -> None:
     """Run load files on throw-away databases, and show what they gave. Exit code 1 if something is not as expected."""
     from harness.load.launch import How
     from harness.load.launch import run as run_plan
     from harness.load.plan import read_load
     from harness.load.text import result_renderable
+    from harness.monitor_cli import watch_run
     from harness.suite import Settings, Suite
 
     plans = [read_load(file).changed(users=users, seconds=seconds, arrivals=arrivals) for file in load_files(files)]
     how = How(processes=processes, data=checked_data(data))
     console = make_console()
     suite = Suite(Settings(root=Path.cwd(), results=results.resolve(), mode=servers))
+    watching = watch_run(suite, "1" if monitor else None)
     failed = 0
     page = None
     try:
@@ -62,7 +65,11 @@ def run(
             console.print(result_renderable(result))
             console.print()
     finally:
+        if watching is not None:
+            watching.stop()
         page = suite.finish()
+        for line in watching.lines(short) if watching is not None else []:
+            say(console, line)
         if page is not None:
             say(console, f"results: {short(page.parent)}   report: {short(page)}")
     raise typer.Exit(1 if failed else 0)

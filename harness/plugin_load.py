@@ -125,9 +125,26 @@ class _Line:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Before the first test: start the servers that the collected loads need, side by side."""
+    """Before the first test: start the servers that the collected loads need, side by side, and watch them."""
     from harness.plugin import SUITE
 
     loads = [item for item in session.items if isinstance(item, LoadItem)]
     if loads and not session.config.option.collectonly:
+        _watch(session.config)
         session.config.stash[SUITE].servers.prefetch(sorted({name for item in loads for name in item.plan.databases}))
+
+
+def _watch(config: pytest.Config) -> None:
+    """Load without samples of its servers is half a picture: as ``--monitor`` does, unless that was said already."""
+    from harness.monitor.noticing import Noticing
+    from harness.monitor.running import RunMonitor
+    from harness.plugin import SUITE
+    from harness.plugin_monitor import MONITOR
+
+    suite = config.stash[SUITE]
+    if MONITOR in config.stash or not suite.owner or not isinstance(suite.servers, Noticing):
+        return
+    run_id = suite.settings.run_id
+    monitor = RunMonitor(suite.servers, suite.store.folder, run_id, 1.0, open_folder=suite.store.open)
+    config.stash[MONITOR] = monitor  # whose plugin ends it, and says what it cost
+    monitor.begin()

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def run(suite: Suite, plan: Plan, how: How, listen: Listener = lambda moment: No
         if not suite.store.folder.is_dir():
             suite.store.open()
         interrupted = False
-        with monitored(suite, targets), tempfile.TemporaryDirectory(prefix="psh-load-") as folder:
+        with tempfile.TemporaryDirectory(prefix="psh-load-") as folder:
             child = _Child(Path(folder), plan, targets, run_id, how)
             try:
                 child.wait(listen)
@@ -106,12 +106,6 @@ def run(suite: Suite, plan: Plan, how: How, listen: Listener = lambda moment: No
     if interrupted:
         raise KeyboardInterrupt
     return result, path
-
-
-@contextlib.contextmanager
-def monitored(suite: Suite, targets: Mapping[str, Target]) -> Iterator[None]:
-    """Samples of the servers and the machine, beside the run."""
-    yield
 
 
 class _Child:

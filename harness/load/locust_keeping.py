@@ -19,6 +19,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from harness.errors import HarnessError
 from harness.load.arrivals import Arrivals
+from harness.load.catalogue import USERS, databases_of
 from harness.load.locust_stats import Feed
 from harness.load.plan import Plan
 from harness.load.result import LoadResult, Users
@@ -87,6 +88,9 @@ class Keeping:
         events.worker_connect.add_listener(self._meet)
         events.quit.add_listener(self._quit)
         self._connected: dict[str, str] = {}
+        self._monitor: Any = None
+        if self._options.headless and not self.worker:
+            self._watch_servers()
         gevent.get_hub().loop.update_now()  # as old as our imports took: time limits would come early
         if told and not self.worker:
             gevent.spawn(self._end_with_our_starter)
@@ -114,13 +118,36 @@ class Keeping:
         self._runner.quit()
         os._exit(1)
 
+    def _watch_servers(self) -> None:
+        """Have the servers, and this machine, sampled meanwhile; who started us does it itself."""
+        if self._told or self._monitor:
+            return
+        from harness.load.keep import open_suite
+        from harness.monitor.monitor import Monitor
+
+        try:
+            self._suite = open_suite(Path(self._options.results), _new_run())
+            found, _ = targets_of(databases_of(self._users()), None)
+            self._monitor = Monitor(found, self._suite.store.folder, run=self._suite.settings.run_id)
+            self._monitor.start()
+        except HarnessError as error:
+            print(f"harness: {error}", file=sys.stderr)
+
+    def _users(self) -> list[str]:
+        classes = {cls.__name__ for cls in self._environment.user_classes}
+        return [name for name, kind in USERS.items() if kind.cls in classes]
+
     # -- a test
 
     def _start(self, **_: Any) -> None:
         self._keep_last()
+        if not self.worker:
+            self._watch_servers()
         options = self._options
         if not self.worker:
-            options.load_run = self._told.run if self._told else _new_run()
+            options.load_run = (
+                self._told.run if self._told else self._suite.settings.run_id if self._suite else _new_run()
+            )
             options.load_seconds = float(options.run_time or 0)
             options.load_workers = len(self._runner.clients) if self.master else 1
         plan = Plan.from_json(options.load_plan)
@@ -227,6 +254,8 @@ class Keeping:
         if self.worker:
             return
         self._keep_last()
+        if self._monitor is not None:
+            self._monitor.stop()
         if self._suite is not None:
             try:
                 page = self._suite.finish({"arguments": sys.argv[1:]})

@@ -138,8 +138,7 @@ class MongoDBClient:
         except self._errors as error:
             record = error_record(error)
             refused = isinstance(error, self._mongo.errors.OperationFailure)
-            if (
-                refused and cast(Any, error).has_error_label(TRANSIENT) and record.kind in _UNKNOWN
-            ):  # the manual: the whole transaction may be tried again
+            if refused and cast(Any, error).has_error_label(TRANSIENT) and record.kind in _UNKNOWN:
+                # the manual: the whole transaction may be tried again
                 record = replace(record, kind=ErrorKind.serialization)
             raise Refused(record) from None
