@@ -58,10 +58,11 @@ class Kept:
 class Plans:
     """What a run does with pairs. ``accept``: today's shapes are the accepted ones from now on."""
 
-    def __init__(self, suite: Suite, *, kept: bool = False, accept: bool = False) -> None:
+    def __init__(
+        self, suite: Suite, *, kept: bool = False, accept: bool = False, grounds: Grounds | None = None
+    ) -> None:
         self._suite = suite
-        self._grounds = Grounds(suite.databases, kept=kept)
-        self._kept = kept
+        self._grounds = grounds or Grounds(suite.databases, kept=kept)
         self._accept = accept
         self._root = suite.settings.schemas or PROMPTSALES
 
