@@ -145,13 +145,13 @@ def test_pairs_of_one_name_have_each_a_folder(running: Running) -> None:
         (
             "drop ix_metric_day_day",
             "drop ix_metric_dya",
-            "8:5",
+            "9:5",
             "before: there is no index 'ix_metric_dya' here, did you mean",
         ),
         (
             "drop ix_metric_day_day",
             "DROP INDEX nowhere",
-            "8:5",
+            "9:5",
             'before: PostgreSQL says 42704 index "nowhere" does not exist',
         ),
         ("SELECT sum(cost)", "SELECT sum(costs)", "8:5", 'query: PostgreSQL says 42703 column "costs" does not exist'),
