@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from harness.answers import ErrorKind
 from harness.load.catalogue import USERS
 from harness.scenario.forms import EngineName, Logical, Scalar, Written, different, many, one_of
-from harness.scenario.problems import shown, unknown
+from harness.scenario.problems import shown
 from harness.scenario.written import MARKS
 from harness.scenario.written_steps import PerEngine
 
@@ -46,7 +46,7 @@ def _none_or_many(value: Any) -> Any:
 
 Kinds = Annotated[
     list[Kind],
-    BeforeValidator(_none_or_many, json_schema_input_type=str | list[str]),
+    BeforeValidator(_none_or_many, json_schema_input_type=Literal["none"] | Kind | list[Kind]),
     AfterValidator(different),
 ]
 
@@ -225,11 +225,6 @@ class LoadWritten(Written):
     load: LoadPart
     expect: dict[EngineName, LoadExpect] = Field(default={}, description="engine: what must be so")
     checks: list[CheckWritten] = Field(default=[], description="what must be so in the databases after the run")
-
-
-def unknown_user(name: str) -> str:
-    """What to say of a kind of user that there is not."""
-    return unknown("kind of user", name, USERS, "load.users")
 
 
 def schema() -> dict[str, Any]:
