@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +16,15 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from harness.answers import DeadlockReport
+from harness.errors import EngineError
 from harness.evidence.model import Evidence
 from harness.evidence.store import prefix
 from harness.history import ENDINGS, Event, EventKind
+from harness.history import StepPlan as Kept
+from harness.plans.reading import read_plan
 from harness.report import machines, words
 from harness.report.machines import Machine
+from harness.report.plans import plan_svg
 from harness.report.reading import SYMBOL, found, look, sessions, step_runs, telling_picture, victims
 from harness.report.story import story
 from harness.report.svg import STYLE_ELEMENT
@@ -73,6 +79,7 @@ class StepPlan:
     way: str  # how it was come by
     note: str
     text: str
+    picture: Markup  # nothing, if it cannot be read
 
 
 @dataclass(slots=True)
@@ -209,9 +216,22 @@ def _plans(evidence: Evidence) -> list[StepPlan]:
             way=one.way,
             note=one.note,
             text=_indented(one.text) if one.format == "json" else one.text,
+            picture=_plan_picture(one, f"{evidence.history.file} {evidence.history.case} {place}"),
         )
-        for one in getattr(evidence.history, "plans", [])
+        for place, one in enumerate(evidence.history.plans)
     ]
+
+
+def _plan_picture(plan: Kept, key: str) -> Markup:
+    """The plan as a tree; ``key`` is what makes its ids its own on the page."""
+    if not plan.text:
+        return Markup()
+    try:
+        svg = plan_svg(read_plan(plan.engine, plan.text), f"{plan.step} of {plan.session}")
+    except EngineError:
+        return Markup()  # the text stands there
+    own = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:10]
+    return _picture(re.sub(r"\bpsh[0-9a-f]{10}\b", f"psh{own}", svg))
 
 
 def _indented(text: str) -> str:

@@ -106,10 +106,10 @@ def report_html(
     pack([*cases, *special])
     statuses = Counter([case.status for case in cases] + [str(line["status"]) for line, _ in permutations])
     counts = {status: statuses[status] for status in SIGN}
-    pairs = pair_views(extras.pairs, extras.folder)
+    pairs = pair_views(extras.pairs)
     by_id = {str(line["id"]): number for number, (line, _) in enumerate(ordinary, 1)}
     script = assets.script("charts.js", "page.js")
-    styles = [assets.style(), *dict.fromkeys(one.style for one in pairs if one.style)]
+    styles = [assets.style()]
     return (
         environment()
         .get_template("report.html.j2")

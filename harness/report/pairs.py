@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from urllib.parse import quote
 
 from markupsafe import Markup
 
 from harness.plans.model import Access, Plan, PlanPair, Side
 from harness.report.charts import number
+from harness.report.plans import pair_svg
 from harness.report.svg import STYLE_ELEMENT
 
 OPEN_WITH = {
@@ -20,8 +17,6 @@ OPEN_WITH = {
     "sqlserver": "SQL Server Management Studio: save it as .sqlplan and open it",
     "mongodb": "MongoDB Compass: Explain Plan, the raw output view",
 }
-_STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
-_ACTIVE = re.compile(r"<script|<foreignObject|<iframe|<image|\son\w+\s*=|javascript:", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,51 +39,27 @@ class PairView:
     access: str  # "scan → seek"
     gain: str  # "38× faster"
     picture: Markup
-    style: str  # the picture's own style sheet, if it is not the page's
     raw: list[tuple[str, str]]  # the raw plans: name, link
     opens: str
 
 
-def pair_views(pairs: list[PlanPair], folder: Path | None) -> list[PairView]:
-    """The pairs with their pictures; ``folder`` is the run's, where those that are kept lie."""
-    draw = _drawer()
-    return [_view(place, pair, folder, draw) for place, pair in enumerate(pairs, 1)]
+def pair_views(pairs: list[PlanPair]) -> list[PairView]:
+    """The pairs with their pictures."""
+    return [_view(place, pair) for place, pair in enumerate(pairs, 1)]
 
 
-def _drawer() -> Callable[[PlanPair], str] | None:
-    try:
-        found: Callable[[PlanPair], str] = import_module("harness.report.plans").pair_svg
-    except (ImportError, AttributeError):
-        return None
-    return found
-
-
-def _view(place: int, pair: PlanPair, folder: Path | None, draw: Callable[[PlanPair], str] | None) -> PairView:
-    svg = draw(pair) if draw else _kept(pair, folder)
-    styles = [found for found in _STYLE.findall(svg) if found != STYLE_ELEMENT]
-    raw = [(f"{name}.{side.plan.format}", side) for name, side in (("before", pair.before), ("after", pair.after))]
+def _view(place: int, pair: PlanPair) -> PairView:
+    raw = [f"{name}.{side.plan.format}" for name, side in (("before", pair.before), ("after", pair.after))]
     return PairView(
         number=place,
         pair=pair,
         figures=figures(pair),
         access=f"{access(pair.before.plan)} → {access(pair.after.plan)}",
         gain=gain(pair),
-        picture=Markup(_STYLE.sub("", svg)),
-        style="".join(one.removeprefix("<style>").removesuffix("</style>") for one in styles),
-        raw=[(name, quote(f"{pair.folder}/{name}", safe="@+/")) for name, _ in raw] if pair.folder else [],
+        picture=Markup(pair_svg(pair).replace(STYLE_ELEMENT, "", 1)),  # the picture escapes what it shows
+        raw=[(name, quote(f"{pair.folder}/{name}", safe="@+/")) for name in raw] if pair.folder else [],
         opens=OPEN_WITH.get(pair.engine, "an editor"),
     )
-
-
-def _kept(pair: PlanPair, folder: Path | None) -> str:
-    """The picture that lies beside the plans; nothing if there is none, or if it holds more than shapes and words."""
-    if folder is None or not pair.folder:
-        return ""
-    try:
-        svg = (folder / pair.folder / "plans.svg").read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
-    return "" if _ACTIVE.search(svg) or not svg.startswith("<svg") else svg
 
 
 def access(plan: Plan) -> str:
