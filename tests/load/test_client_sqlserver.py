@@ -15,6 +15,9 @@ blocks = monkey.get_original("time", "sleep")  # as a call of pyodbc does: no gr
 class Error(Exception):
     pass
 
+def error(state, text, number=0, by=""):
+    return Error(state, f"[{state}] [Microsoft][ODBC Driver 18 for SQL Server]{by}{text} ({number}) (SQLExecDirectW)")
+
 class Cursor:
     def __init__(self, connection):
         self.connection, self.description, self.rowcount, self._rows = connection, None, -1, []
@@ -26,19 +29,20 @@ class Cursor:
         try:
             said.append((sql, [list(map(str, one)) if isinstance(one, list) else str(one) for one in values]))
             if connection.dead:
-                raise Error("08S01", "[08S01] [Microsoft][ODBC Driver 18 for SQL Server]Communication link failure (0) (SQLExecDirectW)")
+                raise error("08S01", "Communication link failure")
             if sql.startswith("WAITFOR"):
                 if self._cancelled.wait(float(values[0])):
-                    raise Error("HY008", "[HY008] [Microsoft][ODBC Driver 18 for SQL Server]Operation canceled (0) (SQLExecDirectW)")
+                    raise error("HY008", "Operation canceled")
             elif sql.startswith("SLEEP"):
                 blocks(float(values[0]))
             if sql in failing:
                 number, text = failing[sql].pop(0) if failing[sql] else (0, "")
                 if number:
-                    raise Error("40001", f"[40001] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]{text} ({number}) (SQLExecDirectW)")
+                    raise error("40001", text, number, "[SQL Server]")
             if sql.startswith("BEGIN") or "; BEGIN" in sql: connection.open = True
             if sql.startswith(("COMMIT", "IF @@TRANCOUNT")): connection.open = False
-            self.description, self._rows, self.rowcount = ([("x",)], [(1, "a")], -1) if sql.startswith("SELECT") else (None, [], 3)
+            rows = sql.startswith("SELECT")
+            self.description, self._rows, self.rowcount = ([("x",)], [(1, "a")], -1) if rows else (None, [], 3)
         finally:
             connection.using = None
         return self
@@ -135,7 +139,9 @@ print(json.dumps({"seconds": took, "users": sqlserver._users, "closed": all(one.
 def test_errors_are_named_and_a_deadlock_undoes_the_transaction():
     told = fake(r"""
 client = SQLServerClient(URL, "psh:x/load")
-failing["UPDATE"] = [(1205, "was deadlocked on lock resources"), (3960, "Snapshot isolation transaction aborted"), (1222, "Lock request time out"), (0, "")]
+failing["UPDATE"] = [
+    (1205, "was deadlocked on lock resources"), (3960, "Snapshot isolation transaction aborted"),
+    (1222, "Lock request time out"), (0, "")]
 kinds = []
 for _ in range(4):
     try:
