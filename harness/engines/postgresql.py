@@ -156,6 +156,8 @@ class PostgreSQLSession:
                 )
         if options.plans:
             self._plans = AutoExplain(connection)
+            if self._plans.problem:
+                self.notes.append(f"auto_explain cannot be used, a second session tells plans: {self._plans.problem}")
         self.observed_level, messages, query_id = _settled(connection, options)
         if options.as_text:
             with contextlib.suppress(psycopg.Error):  # not every role may: then texts are in the server's language

@@ -169,13 +169,7 @@ class Link:
     def open(self, engine: str, url: str, options: SessionOptions) -> RemoteSession:
         """Open a session from there. Raises what the engine raises there, HostError if the machine is lost."""
         if engine in _WATCHFUL:
-            options = SessionOptions(
-                options.name,
-                options.level,
-                options.deadlock_priority,
-                _WATCHFUL[engine] | dict(options.settings),
-                options.as_text,
-            )
+            options = replace(options, settings=_WATCHFUL[engine] | dict(options.settings))
         number = next(self._numbers)
         self._wait_for("no session could be opened there", number, "open", engine, self.url(url), packed(options))
         with self._lock:

@@ -93,6 +93,8 @@ class RemoteSession:
         with contextlib.suppress(OSError):
             self._near.recv(64)
         outcome, self._outcome = self._outcome, None
+        if outcome is not None and self._notices:  # those that came before the end and nobody has asked for
+            outcome.notices = [*self.take_notices(), *outcome.notices]
         return outcome
 
     def run(self, statement: Statement) -> Outcome:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 from harness.answers import ErrorKind, ErrorRecord, ResultSet, TransactionEnd
@@ -28,9 +28,7 @@ ALONE = 4.0
 def packed(what: Statement | SessionOptions) -> bytes:
     """A statement or a session's options, for an agent."""
     if isinstance(what, SessionOptions):
-        what = SessionOptions(
-            what.name, what.level, what.deadlock_priority, dict(what.settings), what.as_text, what.plans
-        )  # a settings' view may be one that cannot be pickled
+        what = replace(what, settings=dict(what.settings))  # a view of settings may be one that cannot be pickled
     return pickle.dumps(what)
 
 
