@@ -15,7 +15,7 @@ from harness.runner.case import run_case
 from harness.suite import Suite
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.es.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCENARIOS = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in PAGES
@@ -80,6 +80,21 @@ def unknown(words: list[str]) -> list[str]:
     for one in getattr(command, "commands", {}).values():
         known |= {option for parameter in one.params for option in parameter.opts}
     return [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of a page's blocks of code, without what is said about them."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return [re.sub(r"\s+# .*$", "", line).rstrip() for block in blocks for line in block.splitlines()]
+
+
+def test_the_readme_says_the_same_in_spanish() -> None:
+    """The same commands, the same scenario, the same sections, the same links and pictures, in the same order."""
+    english, spanish = ROOT / "README.md", ROOT / "README.es.md"
+    assert commands(spanish) == commands(english)
+    structure = re.compile(r"^(#+) |\]\(([^)]+)\)|^(\|)", re.MULTILINE)
+    told, retold = (structure.findall(page.read_text("utf-8")) for page in (english, spanish))
+    assert [one for one in told if one[1] != "README.es.md"] == [one for one in retold if one[1] != "README.md"]
 
 
 SAYS = (
