@@ -7,6 +7,7 @@ rates and ratios of totals. So no engine's module divides anything by a time.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -150,6 +151,18 @@ class Refused(Exception):
 def connection_name(run: str) -> str:
     """What a sampler's connection is called on the server: living runs are found by how it begins."""
     return f"psh:{run}{SUFFIX}"
+
+
+_OBSERVER = re.compile(r"psh:[^/]*(?:/(?:observer|admin))?")
+
+
+def is_observer(name: str) -> bool:
+    """Whether a connection of this name is one of the harness's own that do no work of a scenario's.
+
+    >>> is_observer("psh:r1/observer"), is_observer("psh:r1"), is_observer("psh:r1/lost_update"), is_observer("shop")
+    (True, True, False, False)
+    """
+    return _OBSERVER.fullmatch(name) is not None
 
 
 LOGIN = "psh_"

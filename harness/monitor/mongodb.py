@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from urllib.parse import quote as escaped
 
-from harness.engines.mongodb_wire import error_record, name_of
+from harness.engines.mongodb_wire import error_record, name_of, operations
 from harness.monitor.base import (
     LOGIN,
     SECONDS,
@@ -29,6 +29,7 @@ from harness.monitor.base import (
     Refused,
     Spec,
     connection_name,
+    is_observer,
     one_line,
     run_of_login,
 )
@@ -38,7 +39,7 @@ SPECS = (
     Spec("active", "sessions", group="sessions", about="operations that run; those that wait are among them"),
     Spec("waiting", "sessions", group="sessions", about="of these, wait for a lock"),
     Spec("idle", "sessions", group="sessions", about="connections without an operation"),
-    Spec("observers", "sessions", group="sessions", about="the harness's own, which ask who waits for whom"),
+    Spec("observers", "sessions", group="sessions", about="the harness's own, which make databases and ask who waits"),
     Spec("connections", "sessions", group="sessions", about="all of them; the sampler's own two are among them"),
     Spec("locks_waiting", "locks", group="locks", about="operations queued for the global lock"),
     Spec("lock_waits", "1/s", Kind.rate, "locks", "locks that were not had at once"),
@@ -131,14 +132,14 @@ class MongoSampler:
         self._asked += 1
         try:
             with _asking(self._url, but=pymongo.errors.OperationFailure):
-                operations = list(self._client.admin.aggregate(_OPERATIONS))
+                seen = list(self._client.admin.aggregate(_OPERATIONS))
         except pymongo.errors.OperationFailure as error:
-            operations, why = [], f"$currentOp: {scrub(one_line(error), self._url)}"
-        if not any("opid" in operation for operation in operations):  # a real one shows this very question
+            seen, why = [], f"$currentOp: {scrub(one_line(error), self._url)}"
+        if not any("opid" in operation for operation in seen):  # a real one shows this very question
             self._operations = False
             self.notes.append(f"no active, waiting and idle sessions: {why}")
             return
-        add_operations(raw, operations)
+        add_operations(raw, seen)
 
     def statements(self) -> Mapping[str, Numbers]:
         """None."""
@@ -208,7 +209,7 @@ def add_operations(raw: Raw, operations: Sequence[Mapping[str, Any]]) -> None:
         name = str(name_of(operation) or "")
         if name.endswith(SUFFIX) or not (name or "clientMetadata" in operation):
             continue
-        if name.endswith("/observer"):
+        if is_observer(name):
             count["observers"] += 1
         elif operation.get("waitingForLock"):
             count["active"] += 1
@@ -287,8 +288,7 @@ def _sweep(client: Any) -> None:
     ours = [str(user["user"]) for user in found if str(user["user"]).startswith(LOGIN)]
     if not ours:
         return
-    stages = [{"$currentOp": {"allUsers": True, "idleConnections": True}}]
-    names = [str(name_of(operation) or "") for operation in client.admin.aggregate(stages)]
+    names = [name_of(operation) for operation in operations(client)]
     living = {name.split("/", 1)[0].removeprefix("psh:") for name in names if name.startswith("psh:")}
     for user in ours:
         owner = run_of_login(user)

@@ -47,7 +47,7 @@ SPECS = (
     Spec("waiting", "sessions", group="sessions", about="of these, wait for a lock of another one"),
     Spec("idle", "sessions", group="sessions", about="connected, no transaction"),
     Spec("in_transaction", "sessions", group="sessions", about="in a transaction, between two statements"),
-    Spec("observers", "sessions", group="sessions", about="the harness's own, which ask who waits for whom"),
+    Spec("observers", "sessions", group="sessions", about="the harness's own, which make databases and ask who waits"),
     Spec("locks_held", "locks", group="locks"),
     Spec("locks_waiting", "locks", group="locks"),
     Spec("deadlocks", "deadlocks", Kind.count, "deadlocks", "found since the sample before"),
@@ -66,7 +66,8 @@ SPECS = (
 
 _SESSIONS = """
 SELECT json_agg(r) FROM (
-  SELECT CASE WHEN application_name LIKE 'psh:%/observer' THEN 'observer' ELSE coalesce(state, '') END AS state,
+  SELECT CASE WHEN application_name ~ '^psh:[^/]*(/(observer|admin))?$' THEN 'observer'
+              ELSE coalesce(state, '') END AS state,
          CASE WHEN wait_event_type IS NULL THEN 'CPU' ELSE wait_event_type || ':' || wait_event END AS wait,
          count(*) AS n
   FROM pg_stat_activity

@@ -29,6 +29,7 @@ from harness.monitor.base import (
     Refused,
     Spec,
     connection_name,
+    is_observer,
     one_line,
     run_of_login,
 )
@@ -38,7 +39,7 @@ SPECS = (
     Spec("active", "sessions", group="sessions", about="said something within the last second"),
     Spec("waiting", "sessions", group="sessions", about="inside BLPOP, WAIT and the like"),
     Spec("idle", "sessions", group="sessions"),
-    Spec("observers", "sessions", group="sessions", about="the harness's own, which ask who waits for whom"),
+    Spec("observers", "sessions", group="sessions", about="the harness's own, which make databases and ask who waits"),
     Spec("commands", "1/s", Kind.rate, "transactions", "commands"),
     Spec("transactions", "1/s", Kind.rate, "transactions", "EXEC, of MULTI or WATCH"),
     Spec("cache_hit", "%", Kind.share, "cache", "keys that were looked up and found", "hits", "misses"),
@@ -133,7 +134,7 @@ class RedisSampler:
         if clients is None:
             return
         listed = [one for one in _client_list(clients) if not one.get("name", "").endswith(SUFFIX)]
-        watching = [one for one in listed if one.get("name", "").endswith("/observer")]
+        watching = [one for one in listed if is_observer(one.get("name", ""))]
         working = [one for one in listed if one not in watching]
         waiting = [one for one in working if "b" in one.get("flags", "")]
         active = [one for one in working if one.get("idle") == "0" and one not in waiting]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,15 +111,16 @@ class Sampling:
 
     def wait_first(self, seconds: float) -> None:
         """Until everything was sampled once, or could not be; or for this long."""
+        until = time.monotonic() + seconds
         for one in self.watched:
-            one.first.wait(seconds)
+            one.first.wait(max(0.0, until - time.monotonic()))
 
-    def stop(self, before: Callable[[], None] = lambda: None) -> list[Watched]:
+    def stop(self) -> list[Watched]:
         """Take no more samples, remove the logins, write everything down; gives all series. Never raises."""
         every = self.watched
         for one in every:
             one.stop()
-        before()
+        until = time.monotonic() + PATIENCE
         for one in every:
-            one.join(PATIENCE)
+            one.join(max(0.0, until - time.monotonic()))
         return every

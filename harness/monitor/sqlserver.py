@@ -33,6 +33,7 @@ from harness.monitor.base import (
     Refused,
     Spec,
     connection_name,
+    is_observer,
     one_line,
     run_of_login,
 )
@@ -44,7 +45,7 @@ SPECS = (
     Spec("waiting", "sessions", group="sessions", about="of these, wait for another session"),
     Spec("idle", "sessions", group="sessions", about="connected, no request"),
     Spec("in_transaction", "sessions", group="sessions", about="of the idle ones, those with a transaction open"),
-    Spec("observers", "sessions", group="sessions", about="the harness's own, which ask who waits for whom"),
+    Spec("observers", "sessions", group="sessions", about="the harness's own, which make databases and ask who waits"),
     Spec("locks_held", "locks", group="locks"),
     Spec("locks_waiting", "locks", group="locks"),
     Spec("lock_waits", "1/s", Kind.rate, "locks", "lock requests that had to wait"),
@@ -219,7 +220,7 @@ def count_sessions(rows: Sequence[tuple[Any, ...]]) -> dict[str, float]:
         name = str(program or "")
         if name.startswith("psh") and name.endswith(SUFFIX):
             continue
-        if name.startswith("psh:") and name.endswith("/observer"):
+        if is_observer(name):
             count["observers"] += 1
         elif request is None or request == "background":
             count["idle"] += 1

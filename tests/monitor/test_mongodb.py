@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pymongo
+import pymongo.errors
 import pytest
+from polling import eventually
 
-from harness.monitor.base import Lost, Raw, Refused
-from harness.monitor.mongodb import SPECS, MongoWatching, add_operations, from_status
+from harness.monitor.base import Lost, Raw, Refused, login_name
+from harness.monitor.mongodb import SPECS, MongoWatching, _sweep, add_operations, from_status
 from harness.monitor.turning import Turning
+from harness.servers import processes, secantus
 from harness.servers.embedded import EmbeddedServers
 
 WATCHING = MongoWatching()
@@ -148,3 +153,52 @@ def test_a_server_that_is_not_there_is_lost_in_one_line(monkeypatch: pytest.Monk
         WATCHING.open("mongodb://ana:hunter2@127.0.0.1:1/?directConnection=true", "r")
     assert "hunter2" not in str(lost.value)
     assert "\n" not in str(lost.value)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a SecantusDB that asks for a login."""
+    pids: list[int] = []
+    try:
+        yield secantus.start(tmp_path_factory.mktemp("guarded"), pids.append, ("127.0.0.1",))
+    finally:
+        for pid in pids:
+            processes.stop(pid, processes.started_at(pid) or 0.0, "kill")
+
+
+def users(client: pymongo.MongoClient[dict[str, Any]]) -> set[str]:
+    return {user["user"] for user in client.admin.command({"usersInfo": 1})["users"]}
+
+
+def test_its_login_may_look_and_nothing_else(guarded: str, run: str) -> None:
+    name = login_name(run, "a1")
+    url = WATCHING.enrol(guarded, name, run)
+    with (
+        closing(WATCHING.open(url, run)) as sampler,
+        pymongo.MongoClient[dict[str, Any]](url) as own,
+        pymongo.MongoClient[dict[str, Any]](guarded) as admin,
+    ):
+        assert sampler.sample().totals["operations"] > 0
+        admin.shop.t.insert_one({"n": 1})
+        for refused in (lambda: own.shop.t.find_one(), lambda: own.shop.t.insert_one({"n": 2})):
+            with pytest.raises(pymongo.errors.OperationFailure, match="not authorized"):
+                refused()
+        (role,) = admin.admin.command({"usersInfo": name})["users"][0]["roles"]
+        assert role == {"role": "clusterMonitor", "db": "admin"}
+        WATCHING.expel(guarded, name)
+        assert users(admin) == {"harness"}
+
+
+def test_a_dead_runs_login_is_swept(guarded: str, run: str) -> None:
+    living, dead = login_name(f"{run}b", "1"), login_name(f"{run}c", "1")
+    url = WATCHING.enrol(guarded, living, f"{run}b")
+    WATCHING.enrol(guarded, dead, f"{run}c")
+    with closing(WATCHING.open(url, f"{run}b")), pymongo.MongoClient[dict[str, Any]](guarded) as admin:
+
+        def swept() -> bool:
+            _sweep(admin)  # the server may take a moment to see that the one who made it has left
+            return dead not in users(admin)
+
+        eventually(swept)
+        assert living in users(admin)
+    WATCHING.expel(guarded, living)
