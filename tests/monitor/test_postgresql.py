@@ -74,6 +74,7 @@ def test_sessions_are_told_apart(look: Look, base: Base) -> None:
         base.connect("idle"),
         base.connect("open") as open_,
         base.connect("psh:x/observer"),
+        base.connect("psh:x"),
         base.connect("psh:y/monitor"),
     ):
         open_.execute("BEGIN; SELECT 1")
