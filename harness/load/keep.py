@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.errors import StoreError
 from harness.load.result import FOLDER, LoadResult, write_result
-from harness.suite import Settings, Suite
+from harness.suite import Beside, Settings, Suite
 
 
 def open_suite(results: Path, run: str) -> Suite:
@@ -19,15 +19,16 @@ def open_suite(results: Path, run: str) -> Suite:
 
 def keep(suite: Suite, result: LoadResult) -> Path:
     """Write a result into the run's folder; gives the file's path. Raises StoreError."""
-    folder = suite.store.folder
-    if not folder.is_dir():
-        suite.store.open()
+    folder = suite.open_results()
     name = next(
         name
         for number in count(1)
         if not (folder / FOLDER / (name := result.name if number == 1 else f"{result.name}-{number}")).exists()
     )
+    result = result.model_copy(update={"name": name})
     try:
-        return write_result(folder, result.model_copy(update={"name": name}))
+        path = write_result(folder, result)
     except OSError as error:
         raise StoreError(f"results cannot be written to {folder}: {error.strerror or error}") from None
+    suite.carry(Beside(FOLDER, path, result.model_dump_json(exclude_defaults=True)))
+    return path

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
-import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +20,7 @@ from harness.errors import HarnessError
 from harness.load.arrivals import Arrivals
 from harness.load.catalogue import USERS, databases_of
 from harness.load.locust_stats import Feed
+from harness.load.locust_workers import Counted, Crew, Hand, Worker
 from harness.load.plan import Plan
 from harness.load.result import LoadResult, Users
 from harness.load.tally import clock
@@ -29,20 +29,6 @@ from harness.load.user import Load, attach
 from harness.load.users.base import Book, PromptUser
 from harness.seed_cli import targets_of
 from harness.servers.base import LOGICAL
-
-_MESSAGE = "promptsales_load"
-_SETTLE = 2.5  # seconds after the end of a test in which the last reports of workers arrive
-
-
-@dataclass(slots=True)
-class Worker:
-    """What a master knows of a worker."""
-
-    name: str
-    begun: int = 0
-    given: int = 0
-    left: int = 0
-    ended: bool = False  # it has told all
 
 
 @dataclass(slots=True)
@@ -54,8 +40,6 @@ class Test:
     run: str
     ended: float = 0.0
     users: list[Users] = field(default_factory=list)
-    workers: dict[str, Worker] = field(default_factory=dict)
-    interrupted: bool = False
 
 
 class Keeping:
@@ -69,8 +53,6 @@ class Keeping:
         self._configure = configure
         self._configured: str = self._options.load_plan
         self._test: Test | None = None
-        self._kept = 0
-        self._greenlets: list[Any] = []
         self._suite: Any = None
         self.worker = isinstance(self._runner, WorkerRunner)
         self.master = isinstance(self._runner, MasterRunner)
@@ -83,11 +65,9 @@ class Keeping:
         self.feed: Feed = attach(environment, self.load)
         events.test_stopping.add_listener(self._stopping)
         events.test_stop.add_listener(self._stop)
-        events.report_to_master.add_listener(self._report)
-        events.worker_report.add_listener(self._hear)
-        events.worker_connect.add_listener(self._meet)
         events.quit.add_listener(self._quit)
-        self._connected: dict[str, str] = {}
+        self._crew = Crew(environment) if self.master else None
+        self._hand = Hand(environment, self._counted) if self.worker else None
         self._monitor: Any = None
         if self._options.headless and not self.worker:
             self._watch_servers()
@@ -141,6 +121,8 @@ class Keeping:
 
     def _start(self, **_: Any) -> None:
         self._keep_last()
+        if self._crew:
+            self._crew.begin()
         if not self.worker:
             self._watch_servers()
         options = self._options
@@ -155,6 +137,8 @@ class Keeping:
             self._configure(plan)
             self._configured = options.load_plan
             self._environment._filter_tasks_by_tags()
+        if self._environment.shape_class:
+            cast(Any, self._environment.shape_class).over = False
         test = self._test = Test(plan, time.time(), options.load_run)
         self.load.run, self.load.policy = options.load_run, plan.policy
         self.load.arrivals = None
@@ -162,8 +146,7 @@ class Keeping:
         if plan.rate is not None and not self.master:
             PromptUser.book = Book(self._expected, lambda: self._open(plan, plan.rate or 0, test))
         if not self.worker:
-            test.workers = {client: Worker(name) for client, name in self._connected.items()} if self.master else {}
-            self._greenlets.append(gevent.spawn(self._watch, test))
+            gevent.spawn(self._watch, test)
 
     def _expected(self) -> int:
         return int(self._runner.target_user_count)
@@ -203,50 +186,25 @@ class Keeping:
             self._test.ended = time.time()
             if self.load.arrivals:
                 self.load.arrivals.end(clock())
+            if self._environment.shape_class:
+                cast(Any, self._environment.shape_class).over = True  # it must not wish for users any more
+            if self._crew:
+                self._crew.end()
 
     def _stop(self, **_: Any) -> None:
-        if self._test is None:
+        if self._test is None or self.worker:
             return
-        if not self.worker:
-            self._test.ended = self._test.ended or time.time()
-            self._test.users.append(Users(at=round(self._test.ended, 3), users=self._runner.user_count))
-        if self.master:
-            self._greenlets.append(gevent.spawn_later(_SETTLE, self._keep_last))
-        elif not self.worker:
-            self._test.workers = {"": Worker(socket.gethostname(), *self._counted(), ended=True)}
-            self.feed.pour()
-            self._keep_last()
+        self._test.ended = self._test.ended or time.time()
+        self._test.users.append(Users(at=round(self._test.ended, 3), users=self._runner.user_count))
+        self.feed.pour()
+        self._keep_last()
 
-    def _counted(self) -> tuple[int, int, int]:
-        """Open loop: tasks begun, starts handed out, starts that were still to come."""
+    def _counted(self, last: bool = True) -> Counted:
+        """What became of the open loop's starts in this process."""
         arrivals, book = self.load.arrivals, PromptUser.book
-        return (book.begun, arrivals.given - book.spared, arrivals.left()) if arrivals and book else (0, 0, 0)
-
-    # -- between workers and their master
-
-    def _report(self, data: dict[str, Any], **_: Any) -> None:
-        ended = self._runner.state in ("stopped", "cleanup") if self._test else False
-        arrivals, book = self.load.arrivals, PromptUser.book
-        begun, given = (book.begun, arrivals.given) if arrivals and book else (0, 0)
-        data[_MESSAGE] = {
-            "name": f"{socket.gethostname()} (process {os.getpid()})",
-            "counted": self._counted() if ended else (begun, given, 0),
-            "ended": ended,
-        }
-
-    def _hear(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
-        said = data.get(_MESSAGE)
-        if said and self._test:
-            worker = self._test.workers.setdefault(client_id, Worker(said["name"]))
-            worker.name = said["name"]
-            worker.begun, worker.given, left = said["counted"]
-            worker.left = max(worker.left, left)
-            worker.ended = said["ended"] or worker.ended
-
-    def _meet(self, client_id: str, **_: Any) -> None:
-        self._connected[client_id] = client_id
-        if self._test:
-            self._test.workers.setdefault(client_id, Worker(client_id))
+        if not (arrivals and book):
+            return 0, 0, 0
+        return book.begun, arrivals.given - book.spared, arrivals.left() if last else 0
 
     # -- the end
 
@@ -287,7 +245,7 @@ class Keeping:
     def result(self, test: Test) -> LoadResult:
         """What a test gave."""
         plan, counts = test.plan, self.feed.counts
-        workers = list(test.workers.values())
+        workers = list(self._crew.workers.values()) if self._crew else [Worker("", *self._counted(), ended=True)]
         intended = sum(worker.given + worker.left for worker in workers) if plan.rate is not None else None
         return LoadResult(
             name=plan.id,
@@ -302,15 +260,15 @@ class Keeping:
             users=test.users,
             intended=intended,
             late=counts.late if plan.rate is not None else 0,
-            notes=list(self._notes(test, intended)),
+            notes=list(self._notes(workers, intended)),
         )
 
-    def _notes(self, test: Test, intended: int | None) -> Any:
-        lost = [worker.name for worker in test.workers.values() if not worker.ended]
+    def _notes(self, workers: list[Worker], intended: int | None) -> Iterator[str]:
+        lost = [worker.name for worker in workers if not worker.ended]
         for name in lost:
             yield f"worker {name} was lost: what it did after its last report is not counted"
         if intended is not None:
-            begun = sum(worker.begun for worker in test.workers.values())
+            begun = sum(worker.begun for worker in workers)
             if begun < intended:
                 yield f"{intended - begun} of {intended} tasks had not begun when the run ended"
         for one in self._runner.exceptions.values():

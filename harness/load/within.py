@@ -148,14 +148,19 @@ def _shape(plan: Plan) -> type[LoadTestShape]:
 
         abstract = False
         use_common_options = True
+        over = False
+        _last = 1, 100.0
 
         def tick(self) -> tuple[int, float] | None:
             options: Any = self.runner.environment.parsed_options if self.runner else None
             whole = float((options and options.run_time) or seconds)
             users = int((options and options.num_users) or count)
             moment: float = self.get_run_time()  # type: ignore[no-untyped-call]
+            if self.over:
+                return self._last
             if moment >= whole:
                 return None
-            return curve.users(users, moment / whole), 100.0
+            self._last = curve.users(users, moment / whole), 100.0
+            return self._last
 
     return Shape

@@ -63,9 +63,13 @@ class PromptUser(HarnessUser):
 
     def on_start(self) -> None:
         """Connect, and know what there is to work on."""
-        super().on_start()
-        with _asking:  # the first one asks, the others wait
-            self.learn()
+        try:
+            super().on_start()
+            with _asking:  # the first one asks, the others wait
+                self.learn()
+        except Refused as error:  # in a line: there is no fault in the code
+            self._tell(error)
+            raise StopUser from None
         if self.book is not None:
             self.book.wait()
 
