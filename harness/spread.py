@@ -13,19 +13,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from harness.errors import HostError, StoreError
 from harness.evidence.model import Evidence
+from harness.load.keep import keep as keep_load
+from harness.load.result import LoadResult
+from harness.plans.keep import keep_pair
+from harness.plans.model import PlanPair
 from harness.runner.remote.project import Project, find_projects
 from harness.runner.remote.specs import HostSpec
 from harness.servers.base import Servers
 from harness.servers.embedded import run_folder
 from harness.servers.runfolder import RunFolder
 from harness.servers.told import Telling, ToldServers, tell
-from harness.suite import Parcel, Settings, Suite
+from harness.suite import Beside, Parcel, Settings, Suite
 
 
 @dataclass(slots=True)
@@ -139,10 +143,11 @@ def away(joined: Mapping[str, Any], settings: Settings) -> tuple[Settings, RunFo
 
 # -- evidence comes home
 
+_Model = TypeVar("_Model", bound=BaseModel)
 _PICTURE = re.compile(r"[A-Za-z0-9_-]+\.svg")
 
 
-def pack(kept: Sequence[Parcel], folder: Path, shown: Callable[[Path], str]) -> dict[str, Any]:
+def pack(kept: Sequence[Parcel | Beside], folder: Path, shown: Callable[[Path], str]) -> dict[str, Any]:
     """What a worker kept in its ``folder``, of builtin types: it travels. ``shown`` is a path as its reports write it."""
     return {
         "folders": [str(folder), shown(folder)],
@@ -154,6 +159,17 @@ def pack(kept: Sequence[Parcel], folder: Path, shown: Callable[[Path], str]) -> 
                 "seconds": one.seconds,
             }
             for one in kept
+            if isinstance(one, Parcel)
+        ],
+        "beside": [
+            {
+                "folders": [str(one.path.parent), shown(one.path.parent)],
+                "kind": one.kind,
+                "text": one.text,
+                "pictures": dict(one.pictures),
+            }
+            for one in kept
+            if isinstance(one, Beside)
         ],
     }
 
@@ -165,14 +181,28 @@ def unpack(told: Mapping[str, Any], suite: Suite, shown: Callable[[Path], str]) 
     """
     names = dict.fromkeys(told["folders"], shown(suite.store.folder))
     for one in told["kept"]:
-        pictures = {name: text for name, text in one["pictures"].items() if _PICTURE.fullmatch(name)}
-        try:
-            evidence = Evidence.model_validate_json(one["evidence"])
-        except ValidationError as invalid:
-            raise StoreError(f"evidence from another machine cannot be read: {invalid.errors()[0]['msg']}") from None
-        path = suite.keep(evidence, pictures, float(one["seconds"]))
+        evidence = _read(Evidence, one["evidence"])
+        path = suite.keep(evidence, _pictures(one), float(one["seconds"]))
+        names |= dict.fromkeys(one["folders"], shown(path.parent))
+    for one in told["beside"]:
+        if one["kind"] == "plans":
+            path, _ = keep_pair(suite, _read(PlanPair, one["text"]), _pictures(one))
+        else:
+            path = keep_load(suite, _read(LoadResult, one["text"]))
         names |= dict.fromkeys(one["folders"], shown(path.parent))
     return names
+
+
+def _pictures(told: Mapping[str, Any]) -> dict[str, str]:
+    return {name: text for name, text in told["pictures"].items() if _PICTURE.fullmatch(name)}
+
+
+def _read(model: type[_Model], text: str) -> _Model:
+    """What another machine sent is believed only as far as it is what it should be. Raises StoreError."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as invalid:
+        raise StoreError(f"evidence from another machine cannot be read: {invalid.errors()[0]['msg']}") from None
 
 
 def renamed(text: str, names: Mapping[str, str]) -> str:

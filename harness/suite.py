@@ -77,6 +77,16 @@ class Parcel:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A pair of plans, or a load's result, to be sent likewise: ``text`` is its JSON, ``kind`` says by what it is read."""
+
+    kind: str  # "plans", "load"
+    path: Path  # of its file
+    text: str
+    pictures: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Settings:
     """What a run is told. ``owner_pid`` is the process whose end is the run's end."""
@@ -119,7 +129,7 @@ class Suite:
         self._began = time.time()
         self._opened = False
         self._others: set[str] = set()  # host names of the machines that had a part in the run
-        self._outgoing: list[Parcel] = []
+        self._outgoing: list[Parcel | Beside] = []
         self._unwritable = ""
         self._reached = False
         self.meanwhile = Meanwhile()
@@ -265,7 +275,12 @@ class Suite:
             self._opened = True
         return self.store.folder
 
-    def outgoing(self) -> list[Parcel]:
+    def carry(self, beside: Beside) -> None:
+        """Have what was kept beside the cases go to the owner too, if that is on another machine."""
+        if self.settings.away:
+            self._outgoing.append(beside)
+
+    def outgoing(self) -> list[Parcel | Beside]:
         """What was kept since this was last asked, for the owner on another machine."""
         kept, self._outgoing = self._outgoing, []
         return kept

@@ -11,16 +11,16 @@ from statistics import median
 
 from harness.engines.base import Statement
 from harness.engines.plans_base import Bench
-from harness.errors import EngineError, ScenarioError, StoreError
+from harness.errors import EngineError, ScenarioError
 from harness.plans import accepted
 from harness.plans.compare import findings
 from harness.plans.declared import Declared, change_text, mismatches, of_engine
 from harness.plans.grounds import Ground, Grounds
+from harness.plans.keep import keep_pair
 from harness.plans.load import load, locations
 from harness.plans.model import PlanPair, Side, Timing
 from harness.plans.reading import read_plan
 from harness.plans.statements import has_query, shown_statement, statement_for
-from harness.plans.store import FILE, write_pair
 from harness.report.plans import PICTURES
 from harness.schemas import PROMPTSALES
 from harness.suite import Suite
@@ -179,12 +179,9 @@ class Plans:
         )
 
     def _keep(self, pair: PlanPair) -> Kept:
-        folder = self._suite.open_results()
-        try:
-            kept = write_pair(folder, pair, {name: draw(pair) for name, draw in PICTURES.items()})
-        except OSError as error:
-            raise StoreError(f"{folder}: the plans cannot be kept: {error.strerror or error}") from None
-        return Kept(kept, folder / kept.folder / FILE)
+        pictures = {name: draw(pair) for name, draw in PICTURES.items()}
+        path, kept = keep_pair(self._suite, pair, pictures)
+        return Kept(kept, path)
 
 
 def _least(size: str) -> int:

@@ -19,6 +19,7 @@ from polling import eventually
 import harness
 from harness import __version__
 from harness.evidence.store import read_evidence
+from harness.plans.store import read_pairs
 from harness.servers.runfolder import base_path
 
 from .conftest import Project, kill, scenario
@@ -95,6 +96,28 @@ def test_tests_are_spread_and_their_evidence_comes_home(
     assert f"evidence: {failing['evidence']}" in text
     assert (project.path / "results/latest/report.html").exists()
     eventually(lambda: nothing_left(text), "the workers' folders go")
+
+
+def test_plans_that_were_taken_there_come_home(project: Project) -> None:
+    project.scenario(
+        "pairs",
+        """
+        title: A month
+        database: promptsales
+        data: tiny
+        plans:
+          month:
+            query: {postgresql: "SELECT * FROM campaign_month WHERE month = '2025-12-01'"}
+            before: drop ix_campaign_month_month
+            after: none
+        """,
+    )
+    project.run("-n", "1", "--tx", "ssh=pc1", "--junitxml=junit.xml").assert_outcomes(passed=1)
+    ((_, told),) = properties(project).items()
+    (pair,) = read_pairs(project.path / "results/latest")
+    assert told["evidence"] == f"results/{run_of(project)['run']}/{pair.folder}/plans.json"
+    assert (project.path / told["evidence"]).is_file()
+    assert (project.path / "results/latest" / pair.folder / "plans.svg").is_file()
 
 
 def test_the_machine_of_a_test_stands_in_its_evidence(project: Project) -> None:
