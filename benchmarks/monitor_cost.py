@@ -47,7 +47,6 @@ class Found:
     process: float  # share of one processor, the monitor's process, while it is not held
     session: float  # the same of its session on the server
     sample: float  # milliseconds, median
-    most: float
 
     @property
     def ratio(self) -> list[float]:
@@ -92,7 +91,7 @@ def measure(target: Target, options: Sequence[str], interval: float, pairs: int,
         os.kill(monitor.pid, signal.SIGCONT)
     cost = monitor.summary.costs["promptsales"]
     shares = [one / pairs for one in spent]
-    return Found(found[False], found[True], shares[0], shares[1], cost.milliseconds, cost.most)
+    return Found(found[False], found[True], shares[0], shares[1], cost.milliseconds)
 
 
 def session_of(target: Target) -> int:
@@ -112,7 +111,7 @@ def main() -> None:
     servers = embedded_servers(new_run_id(), os.getpid())
     lines = [
         f"| {CLIENTS} clients | transactions/s without, median | a sample every | ratio with to without, median of pairs "
-        "(middle half) | by chance (middle half) | one sample, median (most) | of one processor: process, session |",
+        "(middle half) | by chance (middle half) | one sample, median | of one processor: process, session |",
         "|---|---|---|---|---|---|---|",
     ]
     try:
@@ -136,7 +135,7 @@ def row(work: str, interval: float, found: Found) -> str:
     """A line of the table."""
     return (
         f"| {work} | {statistics.median(found.without):,.0f} | {interval:g} s | {spread(found.ratio)} "
-        f"| {spread(found.chance)} | {found.sample:.1f} ms ({found.most:.0f}) "
+        f"| {spread(found.chance)} | {found.sample:.1f} ms "
         f"| {100 * found.process:.1f} %, {100 * found.session:.1f} % |"
     )
 

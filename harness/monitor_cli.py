@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SHOWN = ("active", "waiting", "idle", "locks_waiting", "deadlocks", "transactions", "cache_hit", "cpu")
 """What a live table has room for; the first six, and what else there is, in a pipe."""
 
-_HEADS = {"locks_waiting": "locks waited for", "transactions": "tx/s", "cache_hit": "hit %"}
+_HEADS = {"locks_waiting": "locks waited for", "transactions": "tx, ops/s", "cache_hit": "hit %"}
 _INSTEAD = {"transactions": ("operations", "commands")}
 """What is shown where there are no transactions to speak of."""
 
@@ -141,11 +141,11 @@ def table(newest: Mapping[str, Mapping[str, Any]]) -> Table:
     made.add_column("database", no_wrap=True)
     for name in SHOWN:
         made.add_column(
-            {"locks_waiting": "locks waited for", "transactions": "tx/s", "cache_hit": "hit %"}.get(name, name),
+            {"locks_waiting": "locks waited for", "transactions": "tx, ops/s", "cache_hit": "hit %"}.get(name, name),
             justify="right",
         )
     made.add_column("waits", overflow="fold")
-    for row in sorted(newest.values(), key=lambda one: one["name"] == "host"):
+    for row in sorted(newest.values(), key=lambda one: (*LOGICAL, "host").index(one["name"])):
         values = row["values"]
         cells = []
         for name in SHOWN:

@@ -144,7 +144,9 @@ def test_rows_as_a_table() -> None:
     console.print(table({"host": host, "promptsales": ROW, "cache": dead}))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     first, second, third, fourth, fifth = text.splitlines()
-    assert " ".join(first.split()) == "database active waiting idle locks waited for deadlocks tx/s hit % cpu waits"
+    assert (
+        " ".join(first.split()) == "database active waiting idle locks waited for deadlocks tx, ops/s hit % cpu waits"
+    )
     assert second.split()[:6] == ["promptsales@postgresql", "3", "2", "1", "1,234", "100"]
     assert "Lock:transactionid 2, Lock:tuple 1" in second
     assert third.strip() == "promptads@postgresql-standin"

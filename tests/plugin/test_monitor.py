@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import urllib.request
 from pathlib import Path
 
+import psutil
+import psycopg
 import pytest
+from polling import eventually
 
 from harness.monitor.series import read_series
 from harness.servers import processes
 from harness.servers.urls import VARIABLE
+from harness.suite import Suite
 
-from .conftest import Project
+from .conftest import STUCK, Project, gone, kill
 
 EVERY = "--monitor=0.05"
 
@@ -88,6 +93,39 @@ def test_prometheus_reads_it_while_tests_run(project: Project) -> None:
     result.stdout.fnmatch_lines([f"monitor: samples for Prometheus at http://127.0.0.1:{port}/metrics"])
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics")
+
+
+def test_a_run_that_is_killed_leaves_its_samples_and_no_sampler(project: Project, suite: Suite) -> None:
+    project.scenario("stuck", STUCK)
+    process = project.start(EVERY)
+    started = psutil.Process(process.pid)
+
+    def sampling() -> list[psutil.Process]:
+        return [one for one in started.children(recursive=True) if "harness.monitor.process" in one.cmdline()]
+
+    def rows() -> bool:
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            return len(next(iter(read_series(run_folder(project)))).at) > 3
+        return False
+
+    try:
+        eventually(rows)
+        samplers = sampling()
+        assert len(samplers) == 1
+    finally:
+        kill(process)
+    eventually(lambda: gone(samplers), "it has outlived the run")
+    series = read_series(run_folder(project))
+    assert all(one.cost is not None and one.at for one in series)
+    with psycopg.connect(suite.servers.target("promptsales").url) as server:
+        found = server.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", (monitor_of(project),)
+        )
+        assert found.fetchone() == (0,)
+
+
+def monitor_of(project: Project) -> str:
+    return f"psh:{run_folder(project).name}/monitor"
 
 
 @pytest.mark.parametrize(
