@@ -24,6 +24,7 @@ from harness.load.plan import Plan, arrivals_of, read_load
 from harness.load.told import Told
 from harness.load.written import LoadPart, LoadWritten
 from harness.seed_cli import targets_of
+from harness.vocabulary import LOGICAL
 
 FILE_VARIABLE = "LOAD_FILE"
 _STOP_SECONDS = 5
@@ -56,9 +57,16 @@ def _plan() -> Plan:
     if given.scenario:
         plan = read_load(Path(given.scenario))
     else:
-        everybody = LoadPart.model_validate({"users": {name: 1 for name in USERS}, "think": [0, 0.1]})
+        everybody = LoadPart.model_validate({"users": dict.fromkeys(_possible(), 1), "think": [0, 0.1]})
         plan = Plan("locust", Path(), LoadWritten(title="All kinds of users", load=everybody))
     return plan.changed(arrivals=given.arrivals) if given.arrivals else plan
+
+
+def _possible() -> list[str]:
+    """The users whose databases are there; all of them if none is: it may be a master, whose workers know."""
+    there, _ = targets_of(LOGICAL, None)
+    found = [name for name, kind in USERS.items() if there.keys() >= set(kind.databases)]
+    return found or list(USERS)
 
 
 def configure(plan: Plan) -> dict[str, type[User]]:
@@ -107,8 +115,13 @@ def _options(parser: Any, plan: Plan) -> None:
     if named:
         parser.set_defaults(num_users=plan.load.count, spawn_rate=min(plan.load.count, 100), run_time=_timespan(plan))
     given, _ = parser.parse_known_args()
-    if given.master and not given.processes:
-        return  # its workers know where the databases are
+    if (
+        (given.master and not given.processes)
+        or given.list_commands
+        or given.show_task_ratio
+        or given.show_task_ratio_json
+    ):
+        return  # a master's workers know where the databases are
     chosen = [name for name, kind in USERS.items() if kind.cls in given.user_classes] or list(plan.load.users)
     try:
         _, missing = targets_of(databases_of(chosen), None)
