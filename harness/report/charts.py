@@ -147,7 +147,7 @@ def ticks(top: float, about: int = 4) -> list[float]:
     """Round numbers from 0 to at least ``top``.
 
     >>> ticks(87)
-    [0, 20, 40, 60, 80, 100]
+    [0, 25, 50, 75, 100]
     """
     if not math.isfinite(top) or top <= 0:
         return [0, 1]
@@ -161,7 +161,7 @@ def ticks(top: float, about: int = 4) -> list[float]:
 
 def number(value: float | None) -> str:
     """A value as an axis has it: ``0``, ``2.5``, ``1.2k``, ``3M``."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "–"
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
@@ -243,7 +243,7 @@ def chart_svg(chart: Chart, group: Group) -> Markup:
 
 
 def _summary(line: Line) -> str:
-    values = [v for v in line.values if v is not None]
+    values = [v for v in line.values if v is not None and math.isfinite(v)]
     if not values:
         return f"{line.label} unknown"
     return f"{line.label} {number(min(values))} to {number(max(values))}"

@@ -273,10 +273,19 @@ def _load(name: str, one: LoadResult, other: LoadResult, link: str) -> Iterable[
         if its is None:
             continue
         yield from _response(f"{name}: {kind.name}", (one, its), (other, kind), link)
-        lost = [sum(k.failed.values()) / max(k.done + sum(k.failed.values()), 1) for k in (its, kind)]
-        if abs(lost[1] - lost[0]) > _LOST:
-            texts = [f"{part * 100:.2g} %" for part in lost]
-            yield Change(f"{name}: {kind.name}", "given up", texts[0], texts[1], lost[1] > lost[0], link)
+        yield from _given_up(f"{name}: {kind.name}", its, kind, link)
+
+
+def _given_up(what: str, one: Requests, other: Requests, link: str) -> Iterable[Change]:
+    """The part of the requests that were given up, if it changed by more than chance does to so many."""
+    failed = [sum(kind.failed.values()) for kind in (one, other)]
+    every = [max(kind.done + count, 1) for kind, count in zip((one, other), failed, strict=True)]
+    parts = [count / whole for count, whole in zip(failed, every, strict=True)]
+    both = sum(failed) / sum(every)
+    error = math.sqrt(both * (1 - both) * sum(1 / whole for whole in every))
+    if abs(parts[1] - parts[0]) > max(_LOST, _DEVIATIONS * error):
+        texts = [f"{part * 100:.2g} % of {whole:,}" for part, whole in zip(parts, every, strict=True)]
+        yield Change(what, "given up", texts[0], texts[1], parts[1] > parts[0], link)
 
 
 def _response(

@@ -225,7 +225,7 @@ def server_charts(one: Series) -> list[Chart]:
 
 def _title(name: str) -> str:
     said = name.replace("_", " ")
-    return said[:1].upper() + said[1:]
+    return {"cpu": "Processors", "io": "Input and output"}.get(said, said[:1].upper() + said[1:])
 
 
 def _waits_chart(one: Series) -> Chart | None:
@@ -243,13 +243,18 @@ def _waits_chart(one: Series) -> Chart | None:
     return Chart("What sessions waited for", "sessions", one.at, [Line(name, lines[name]) for name in names])
 
 
-def monitor_view(series: Sequence[Series], run: Mapping[str, Any], numbers: Mapping[str, int]) -> MonitorView | None:
-    """All series of a run, and when its cases ran. ``numbers`` are those of the cases on the page, by their ids."""
+def monitor_view(
+    series: Sequence[Series], run: Mapping[str, Any], numbers: Mapping[str, int], loads: Sequence[LoadView] = ()
+) -> MonitorView | None:
+    """All series of a run, and when its cases and its load ran. ``numbers``: of the cases on the page, by their ids."""
     times = [at for one in series for at in one.at]
     if not series:
         return None
     group = Group("monitor-charts", min(times, default=0.0), max(times, default=0.0))
-    group.marks = case_marks(run, numbers)
+    group.marks = case_marks(run, numbers) + [
+        Mark(load.result.began, load.group.until, load.name, f"#load-{load.number}", load.result.status)
+        for load in loads
+    ]
     watched = []
     for one in series:
         charts = server_charts(one)
@@ -313,5 +318,13 @@ def _peaks(one: Series) -> list[tuple[str, str]]:
     for measure in one.measures:
         values = [v for v in one.columns.get(measure.name, []) if v is not None]
         if values and max(values) > 0:
-            peaks.append((measure.name.replace("_", " "), f"{number(max(values))} {measure.unit}".strip()))
+            peaks.append((measure.name.replace("_", " "), _with_unit(max(values), measure.unit)))
     return peaks[:6]
+
+
+def _with_unit(value: float, unit: str) -> str:
+    """``31 MB``, ``4,127/s``; a count of things is only the number, since the measure's name says of what."""
+    if unit.startswith("1/"):
+        return f"{number(value)}{unit[1:]}"
+    counts = len(unit) > 2 and unit.endswith("s")
+    return number(value) if counts or not unit else f"{number(value)} {unit}"

@@ -108,6 +108,7 @@ def report_html(
     counts = {status: statuses[status] for status in SIGN}
     pairs = pair_views(extras.pairs)
     by_id = {str(line["id"]): number for number, (line, _) in enumerate(ordinary, 1)}
+    loads = load_views(extras.loads, extras.series)
     script = assets.script("charts.js", "page.js")
     styles = [assets.style()]
     return (
@@ -130,8 +131,8 @@ def report_html(
             hosts=overview.hosts(run, evidences),
             headline=overview.headline(run, cases, permutations, listed),
             pairs=pairs,
-            loads=load_views(extras.loads, extras.series),
-            monitor=monitor_view(extras.series, run, by_id),
+            loads=loads,
+            monitor=monitor_view(extras.series, run, by_id, loads),
             changes=extras.changes,
             problems=extras.problems,
             policy=assets.policy([assets.FIRST, script], styles),

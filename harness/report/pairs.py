@@ -74,12 +74,14 @@ def milliseconds(side: Side) -> float | None:
 
 
 def gain(pair: PlanPair) -> str:
-    """``38× faster``, ``1.2× slower``, ``as fast as before``; nothing if a side has no time."""
+    """``38× faster``, ``1.2× slower``; ``no clear difference`` if some runs of both took as long; nothing without times."""
     before, after = milliseconds(pair.before), milliseconds(pair.after)
     if not before or not after:
         return ""
-    if max(before / after, after / before) < 1.05:
-        return "as fast as before"
+    one, other = pair.before.timing, pair.after.timing
+    overlap = one is not None and other is not None and one.least <= other.most and other.least <= one.most
+    if overlap or max(before / after, after / before) < 1.05:
+        return "no clear difference"
     return f"{number(before / after)}× faster" if before > after else f"{number(after / before)}× slower"
 
 
