@@ -90,7 +90,7 @@ def costly(plan: Plan) -> Node:
 def findings(before: Side, after: Side) -> list[str]:
     """What the index changed, a line each; that nothing changed is said too."""
     old, new = before.plan, after.plan
-    made = [*_accesses(old, new), *_sorts(old, new), *_joins(old, new)]
+    made = [*accesses(old, new), *_sorts(old, new), *_joins(old, new)]
     if not made and shape_of(old) == shape_of(new):
         made.append("the plan stayed the same: the index makes no difference to it")
     made += _counts(old, new)
@@ -106,7 +106,8 @@ def shape_of(plan: Plan) -> list[tuple[str, str, str]]:
     return [(node.operator, node.object, node.index) for node in plan.root.walk()]
 
 
-def _accesses(old: Plan, new: Plan) -> Iterator[str]:
+def accesses(old: Plan, new: Plan) -> Iterator[str]:
+    """How tables are read that were read otherwise before, a line for each: ``client: scan → seek (ix_client_place)``."""
     for table in dict.fromkeys([*tables_of(old), *tables_of(new)]):
         was, now = access_of(old, table), access_of(new, table)
         used = [name for name in indexes_of(new, table) if name not in indexes_of(old, table)]
@@ -152,8 +153,13 @@ def _counts(old: Plan, new: Plan) -> Iterator[str]:
 def _time(was: Timing, now: Timing) -> str:
     said = f"time: {milliseconds(was.median)} → {milliseconds(now.median)}"
     few = "median of " + (f"{was.runs}" if was.runs == now.runs else f"{was.runs} and {now.runs}") + " warm runs"
-    apart = "" if was.least > now.most or now.least > was.most else "; the runs overlap"
+    apart = "; the runs overlap" if overlap(was, now) else ""
     return f"{said}{ratio(was.median, now.median, 'faster', 'slower')} ({few}{apart})"
+
+
+def overlap(was: Timing, now: Timing) -> bool:
+    """Whether some runs of one side took as long as some of the other: then the medians say little."""
+    return not (was.least > now.most or now.least > was.most)
 
 
 def misestimate_text(node: Node) -> str:

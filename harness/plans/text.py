@@ -11,15 +11,14 @@ from rich.text import Text
 from rich.tree import Tree
 
 from harness.plans.compare import (
-    access_of,
+    accesses,
     costly,
     count,
     factor,
-    indexes_of,
     milliseconds,
     misestimates,
+    overlap,
     ratio,
-    tables_of,
 )
 from harness.plans.model import Access, Node, Plan, PlanPair, Side
 
@@ -40,14 +39,7 @@ def pair_row(pair: PlanPair) -> list[str]:
 
 def reading_text(old: Plan, new: Plan) -> str:
     """``client: scan → seek (ix_client_place)`` for the tables that are read otherwise than before."""
-    said = []
-    for table in dict.fromkeys([*tables_of(old), *tables_of(new)]):
-        was, now = access_of(old, table), access_of(new, table)
-        used = [name for name in indexes_of(new, table) if name not in indexes_of(old, table)]
-        if was is not now or used:
-            by = f" ({', '.join(used)})" if used else ""
-            said.append(f"{table}: {was.value if was else '–'} → {now.value if now else '–'}{by}")
-    return "; ".join(said) or "the same"
+    return "; ".join(accesses(old, new)) or "the same"
 
 
 def _times(old: Side, new: Side) -> str:
@@ -90,9 +82,10 @@ def markdown_table(pairs: Iterable[PlanPair]) -> str:
         cells = pair_row(pair)
         if pair.before.timing and pair.after.timing:
             was, now = pair.before.timing, pair.after.timing
-            cells[2] = (
-                f"{_spread(pair.before)} → {_spread(pair.after)}{ratio(was.median, now.median, 'faster', 'slower')}"
+            much = ratio(was.median, now.median, "faster", "slower") + (
+                ", but runs overlap" if overlap(was, now) else ""
             )
+            cells[2] = f"{_spread(pair.before)} → {_spread(pair.after)}{much}"
         cells[0] = f"`{pair.name}`<br>{pair.id[len(pair.name) + 1 : -1]}"
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
