@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -72,12 +73,19 @@ class Keeping:
         if self._options.headless and not self.worker:
             self._watch_servers()
         gevent.get_hub().loop.update_now()  # as old as our imports took: time limits would come early
+        if os.name == "posix":
+            gevent.signal_handler(signal.SIGINT, self._interrupted)
         if told and not self.worker:
             gevent.spawn(self._end_with_our_starter)
         if self.worker and self._options.processes:
             gevent.spawn(self._end_with_our_parent, os.getppid())
 
     # -- the life of the process
+
+    def _interrupted(self) -> None:
+        """Ctrl-C is Locust's to hear, not that of the user whose turn it happens to be."""
+        hub = cast(Any, gevent.get_hub())
+        hub.loop.run_callback(hub.parent.throw, KeyboardInterrupt)
 
     def _end_with_our_starter(self) -> None:
         """Nobody waits for us any more: leave nothing behind."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import gevent
+import gevent.lock
 from locust.env import Environment
 
 _MESSAGE = "promptsales_load"
@@ -86,6 +87,7 @@ class Hand:
         self._runner = cast(Any, environment.runner)
         self._counted = counted
         self._ended = False
+        self._ending = gevent.lock.RLock()
         self._runner.register_message(_END, self._asked_to_end)
         environment.events.report_to_master.add_listener(self._report)
         environment.events.test_start.add_listener(self._start)
@@ -102,8 +104,9 @@ class Hand:
         gevent.spawn(self._end)  # its messages go on to be read
 
     def _end(self, **_: Any) -> None:
-        self._runner.stop()
-        self._runner._send_stats()
+        with self._ending:  # Ctrl-C and our master may both want it
+            self._runner.stop()
+            self._runner._send_stats()
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         data[_MESSAGE] = {
