@@ -13,8 +13,8 @@ from harness.terminal import progress, say, short
 
 
 def compare(
-    before: Annotated[str, typer.Argument(metavar="RUN", help="the older run: its id or folder")],
-    after: Annotated[str, typer.Argument(metavar="RUN", help="the newer one; 'latest' if none is named")] = "latest",
+    before: Annotated[str, typer.Argument(metavar="RUN", help="the older run; if none is named, the one before")] = "",
+    after: Annotated[str, typer.Argument(metavar="RUN", help="the newer one; if none is named, the latest")] = "latest",
     results: Annotated[Path, typer.Option("--results", metavar="DIR", help="the folder where evidence is kept")] = Path(
         "results"
     ),
@@ -23,12 +23,17 @@ def compare(
     """Say what is different between two runs. Exit code 1 if something got worse."""
     from harness.evidence.store import find_run
     from harness.report.compare import compare as differences_of
+    from harness.report.compare import previous
     from harness.report.differences import differences_html, differences_renderable
 
-    folders = find_run(results, before), find_run(results, after)
-    with progress("reading both runs"):
-        made = differences_of(*folders)
     console = make_console()
+    newer = find_run(results, after)
+    older = find_run(results, before) if before else previous(newer)
+    if older is None:
+        say(console, f"{newer.name} is the first run in {short(newer.parent)}: there is nothing to compare it with")
+        raise typer.Exit(0)
+    with progress("reading both runs"):
+        made = differences_of(older, newer)
     console.print(differences_renderable(made))
     if html is not None:
         try:

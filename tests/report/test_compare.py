@@ -199,9 +199,23 @@ def test_the_command_says_what_is_worse_and_exits_with_1(tmp_path: Path) -> None
     assert (same.exit_code, "0 worse" in same.output) == (0, True)
 
 
+def test_without_a_name_it_is_the_latest_beside_the_one_before(tmp_path: Path) -> None:
+    kept_run(tmp_path, "20260101a", [cascade()])
+    alone = CliRunner().invoke(app, ["compare", "--results", str(tmp_path)])
+    assert alone.exit_code == 0
+    assert "20260101a is the first run" in alone.output
+    kept_run(tmp_path, "20260102b", [cascade(), lost_update()])
+    two = CliRunner().invoke(app, ["compare", "--results", str(tmp_path)])
+    assert two.exit_code == 1
+    assert two.output.startswith("20260101a → 20260102b")
+
+
 def test_a_run_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     ran = CliRunner().invoke(app, ["compare", "no", "latest", "--results", str(tmp_path)])
     assert ran.exit_code != 0
+    assert "no run 'latest'" in str(ran.exception)
+    kept_run(tmp_path, "1", [cascade()])
+    ran = CliRunner().invoke(app, ["compare", "no", "latest", "--results", str(tmp_path)])
     assert "no run 'no'" in str(ran.exception)
 
 
