@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ import typer
 from harness.cli import app
 from harness.evidence.model import Status
 from harness.evidence.verdict import judge
+from harness.plans.grounds import Grounds
+from harness.plans.run import Plans
 from harness.runner.case import run_case
+from harness.scenario.kinds import Kind, kind_of
 from harness.suite import Suite
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +31,11 @@ SCENARIOS = [
 def test_a_scenario_shown_whole_gives_what_it_says(suite: Suite, tmp_path: Path, text: str) -> None:
     file = tmp_path / "shown.yaml"
     file.write_text(text, "utf-8")
+    if kind_of(file) is Kind.plans:
+        here = Suite(replace(suite.settings, results=tmp_path, servers=suite.servers, environ={}))
+        plans = Plans(here, grounds=Grounds(suite.databases, kept=False))
+        assert [plans.run(trial).pair.mismatches for trial in plans.trials(file)] == [[]]
+        return
     cases = list(suite.cases(file))
     assert cases
     for case in cases:
