@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from harness.engines.base import Statement
+from harness.errors import EngineError
 
 OWN_INDEX = "psh_plan_"
 """So begin the names of indexes that a bench makes on a server where they cannot be rolled back."""
@@ -20,6 +21,10 @@ AUTO_EXPLAIN = "auto_explain in the step's own session"
 
 LOCK_SECONDS = 5
 """Seconds that a bench waits for a lock on a table: on a database in use others would queue behind it."""
+
+
+class NotTimed(EngineError):
+    """The statement can be explained, but not run: what it writes could not be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class Bench(Protocol):
         ...
 
     def run(self, statement: Statement) -> int:
-        """Execute it and read all of its rows: how many there were. A write is undone. Raises EngineError."""
+        """Execute it and read all of its rows: how many there were. A write is undone. Raises NotTimed, EngineError."""
         ...
 
     def close(self) -> None:

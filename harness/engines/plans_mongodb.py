@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.engines.base import Statement
 from harness.engines.mongodb_wire import connect, driver, error_record, name_of, operations, where
-from harness.engines.plans_base import OWN_INDEX, Change, Told, creates_index
+from harness.engines.plans_base import OWN_INDEX, Change, NotTimed, Told, creates_index
 from harness.errors import EngineError, did_you_mean
 
 NOTES = "psh_plan"
@@ -197,10 +197,10 @@ class MongoBench:
             self.run(statement)
 
     def run(self, statement: Statement) -> int:
-        """Execute it. Raises EngineError for a write: it could not be undone."""
+        """Execute it. Raises NotTimed for a write: it could not be undone."""
         command = dict(_document(statement.body))
         if next(iter(command)) in _WRITES:
-            raise EngineError("a write on MongoDB is explained, not timed: it could not be undone")
+            raise NotTimed("a write on MongoDB is explained, not timed: it could not be undone")
         with self._told():
             reply = self._database.command(self._asked(command))
             cursor = reply.get("cursor")
