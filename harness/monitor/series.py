@@ -14,6 +14,7 @@ import csv
 import io
 import json
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -126,7 +127,7 @@ def write_facts(folder: Path, series: Series) -> None:
 
 def write_whole(file: Path, text: str) -> None:
     """All of a file, or what was there before. Raises OSError."""
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    fresh = file.with_name(f".{file.name}.{os.getpid()}-{threading.get_ident()}")
     fresh.write_text(text, encoding="utf-8", newline="")
     fresh.replace(file)
 
@@ -163,13 +164,18 @@ def _read(file: Path) -> Series:
     series.waits = [
         (float(row["at"]), row["wait"], float(row["sessions"])) for row in _rows(file.with_suffix(".waits.csv"))
     ]
-    series.statements = [
+    series.statements = read_statements(file)
+    return series
+
+
+def read_statements(file: Path) -> list[TopStatement]:
+    """The statements beside a series' file. Raises OSError, ValueError."""
+    return [
         TopStatement(
             row["statement"], int(row["calls"]), float(row["milliseconds"]), int(row["rows"]) if row["rows"] else None
         )
         for row in _rows(file.with_suffix(".statements.csv"))
     ]
-    return series
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

@@ -143,6 +143,7 @@ class Watched(threading.Thread):
         row = self.turning.row(self._timetable.at(moment), moment, raw)
         if row.anew:
             self.note(f"{_clock(row.at)}: the server's counters began anew (restarted, or reset)")
+            self.write_facts()
         self._tell(row)
         took = time.monotonic() - begin
         if not self.connecting:  # what that takes, once, is no part of what sampling takes
@@ -162,7 +163,6 @@ class Watched(threading.Thread):
         self.turning.lost()
         self.let_go()
         self._tell(Row(self._timetable.at(moment), dict.fromkeys((spec.name for spec in self.specs), None)))
-        self._spent += time.monotonic() - moment
 
     def _recovered(self, moment: float) -> None:
         if self._out is not None:
@@ -170,6 +170,7 @@ class Watched(threading.Thread):
             self._out = None
             begin, end = _clock(self._timetable.at(since)), _clock(self._timetable.at(moment))
             self.note(f"{begin} to {end}: no samples: {why}")
+            self.write_facts()
 
     def _sum_up(self) -> None:
         begin = time.monotonic()
@@ -193,7 +194,6 @@ class Watched(threading.Thread):
 
     def write_statements(self, top: Statements) -> None:
         """Keep them."""
-        self.series.statements = top.top
         self._write(lambda writer: writer.statements(top.top))
 
     def write_facts(self) -> None:
@@ -265,7 +265,7 @@ class WatchedServer(Watched):
             self.series.version = self._sampler.version
             self.usage.find(self._access.target)
             self._take_notes()
-            self.sum_up()
+            self._try(self.sum_up)
             self.write_facts()
         raw = self._sampler.sample()
         if (percent := self.usage.percent()) is not None:

@@ -22,6 +22,7 @@ from harness.monitor.series import (
     TopStatement,
     as_csv,
     cells,
+    read_statements,
     write_facts,
     write_statements,
 )
@@ -37,6 +38,7 @@ class SeriesWriter:
         self._rows: TextIO | None = None
         self._waits: TextIO | None = None
         self._before: Cost | None = None
+        self._told: list[TopStatement] = []  # by a monitor before
 
     def row(self, row: Row) -> None:
         """Add a row, and what was waited for."""
@@ -56,7 +58,7 @@ class SeriesWriter:
         """The file of rows: a new one, or one of the same columns that is there."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._go_on()
-        self.facts()
+        write_facts(self._folder, self.series)
         header = ("at", *(measure.name for measure in self.series.measures))
         there = self._folder / f"{self.series.name}.csv"
         file = self._append(there.name, header)
@@ -74,6 +76,7 @@ class SeriesWriter:
             if [Measure(**one) for one in facts["measures"]] == self.series.measures:
                 self._before = Cost(**facts["cost"]) if facts["cost"] else None
                 self.series.notes[:0] = [note for note in facts["notes"] if note not in self.series.notes]
+                self._told = read_statements(self._folder / f"{self.series.name}.csv")
                 return
         for file in self._folder.glob(f"{self.series.name}.*"):
             file.unlink()
@@ -90,13 +93,19 @@ class SeriesWriter:
         return file
 
     def facts(self) -> None:
-        """Write down whose samples they are."""
-        if self._folder.is_dir():
+        """Write down whose samples they are, once there are any."""
+        if self._rows is not None:
             write_facts(self._folder, self.series)
 
     def statements(self, top: Sequence[TopStatement]) -> None:
         """The most expensive ones so far; of what a monitor before had, nothing is lost."""
-        self.series.statements = list(top)
+        made = {one.text: one for one in self._told}
+        for one in top:
+            before = made.get(one.text)
+            made[one.text] = one if before is None else _both(before, one)
+        self.series.statements = sorted(made.values(), key=lambda one: -one.milliseconds)[
+            : max(len(top), len(self._told))
+        ]
         if self._rows is not None:
             write_statements(self._folder, self.series)
 
@@ -104,12 +113,16 @@ class SeriesWriter:
         """Write down what it cost, and let go."""
         self.series.cost = _sum(self._before, cost)
         try:
-            if self._rows is not None:
-                self.facts()
+            self.facts()
         finally:
             for file in (self._rows, self._waits):
                 if file is not None:
                     file.close()
+
+
+def _both(one: TopStatement, other: TopStatement) -> TopStatement:
+    rows = None if one.rows is None and other.rows is None else (one.rows or 0) + (other.rows or 0)
+    return TopStatement(one.text, one.calls + other.calls, round(one.milliseconds + other.milliseconds, 3), rows)
 
 
 def _sum(one: Cost | None, other: Cost) -> Cost:

@@ -64,16 +64,20 @@ def test_a_second_monitor_of_a_run_goes_on_after_a_gap(tmp_path: Path) -> None:
     first = SeriesWriter(tmp_path, series())
     first.row(row(1, 1, 5))
     first.series.notes.append("one")
+    first.statements([TopStatement("A", 1, 9.0, 1), TopStatement("B", 1, 5.0, None)])
     first.close(Cost(1, 0, 2.0, 3.0, 0.1, 0.5))
     second = SeriesWriter(tmp_path, series())
     second.series.notes.append("two")
+    second.facts()  # before there is a row, nothing of the first one's is touched
     second.row(row(9, 2, 6))
+    second.statements([TopStatement("B", 2, 6.0, None), TopStatement("C", 1, 1.0, 4)])
     second.close(Cost(3, 1, 4.0, 2.0, 0.1, 0.5))
     (read,) = read_series(tmp_path)
     assert read.columns["active"] == [1, None, 2]
     assert read.at == [1, 1, 9]
     assert read.cost == Cost(4, 1, 3.5, 3.0, 0.1, 1.0)
     assert read.notes == ["one", "two"]
+    assert read.statements == [TopStatement("B", 3, 11.0, None), TopStatement("A", 1, 9.0, 1)]
 
 
 def test_a_file_cut_off_before_is_gone_on_with(tmp_path: Path) -> None:
