@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlglot
 from jsonschema import Draft202012Validator
 
 import harness
@@ -217,3 +218,37 @@ def test_the_schema_refuses_what_the_loader_refuses(old: str, new: str) -> None:
 
 def test_the_schema_allows_short_forms() -> None:
     assert not list(VALIDATOR.iter_errors(parse(GOOD, Path("x")).data))
+
+
+# -- the pairs of PromptSales
+
+PAIRS = [pytest.param(pair, id=pair.name) for file in FILES for pair in load(file)]
+ON_SQL_SERVER = [one for one in PAIRS if one.values[0].logical in ("promptcrm", "promptads")]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_an_index_that_is_dropped_is_one_of_the_schema_on_each_engine(pair: Declared) -> None:
+    for engine in ("postgresql", "sqlserver", "mongodb"):
+        folder = PROMPTSALES / pair.logical / engine
+        if has_query(pair, engine, PROMPTSALES) or not folder.is_dir():
+            continue
+        declared = "\n".join(file.read_text("utf-8") for file in folder.glob("*_indexes.*"))
+        for name in (*pair.change(0, engine).drops, *pair.change(1, engine).drops):
+            assert re.search(rf"\b{name}\b", declared), f"{name} is no index of {pair.logical} on {engine}"
+
+
+@pytest.mark.parametrize("pair", ON_SQL_SERVER)
+def test_what_is_written_for_sql_server_is_t_sql(pair: Declared) -> None:
+    assert not has_query(pair, "sqlserver", PROMPTSALES)
+    made = statement_for(pair, "sqlserver", PROMPTSALES)
+    assert sqlglot.parse_one(str(made.body), dialect="tsql")
+    assert str(made.body).count("?") == len(made.parameters)
+    for body in (*pair.change(0, "sqlserver").statements, *pair.change(1, "sqlserver").statements):
+        assert sqlglot.parse_one(str(body), dialect="tsql")
+
+
+def test_every_accepted_shape_is_one_of_a_pair() -> None:
+    names = {(pair.file.stem, pair.name) for file in FILES for pair in load(file)}
+    kept = list((ROOT / "scenarios").rglob("accepted/*/*.json"))
+    assert kept
+    assert {(file.parent.name, file.name.partition("@")[0]) for file in kept} <= names
