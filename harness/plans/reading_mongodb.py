@@ -38,7 +38,9 @@ def read_mongodb(text: str) -> Plan:
     keys, examined = _sum(stats, "totalKeysExamined"), _sum(stats, "totalDocsExamined")
     if stats:
         root = _counted(root, keys, examined)
-    rows = root.actual_rows if root.actual_rows is not None else _sum(stats, "nReturned")
+    # What the cursor in front of a pipeline gave is not what the pipeline gave.
+    whole_rows = None if "stages" in whole or "shards" in whole else _sum(stats, "nReturned")
+    rows = root.actual_rows if root.actual_rows is not None else whole_rows
     millis = [_integer(one["executionTimeMillis"]) for one in stats if "executionTimeMillis" in one]
     planning = _planner(whole).get("optimizationTimeMillis")
     return Plan(

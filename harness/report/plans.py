@@ -162,7 +162,9 @@ def _lines(node: Node, plan: Plan, room: float) -> list[tuple[str, str]]:
     if node.object or node.index:
         by = f"{' by ' if node.object else ''}{node.index}" if node.index else ""
         lines.append((fit(node.object + by, room, 11, mono=True), "f-ink mono"))
-    lines.append((fit(_numbers(node), room - (_TIME if _timed(node, plan) else 0)), "f-soft"))
+    numbers = _numbers(node)
+    if numbers or _timed(node, plan):
+        lines.append((fit(numbers, room - (_TIME if _timed(node, plan) else 0)), "f-soft"))
     if node.detail:
         lines.append((fit(node.detail, room, 11, mono=True), "f-soft mono"))
     return lines
@@ -176,7 +178,7 @@ def _timed(node: Node, plan: Plan) -> bool:
 def _numbers(node: Node) -> str:
     parts = []
     if node.actual_rows is not None:
-        parts.append(f"{count(node.actual_rows)} rows")
+        parts.append(f"{count(node.actual_rows)} row{'' if node.actual_rows == 1 else 's'}")
     elif node.estimated_rows is not None:
         parts.append(f"{count(node.estimated_rows)} rows expected")
     if node.loops not in (0, 1):

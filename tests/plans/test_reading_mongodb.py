@@ -174,3 +174,7 @@ def test_what_is_no_plan_is_an_error_of_one_line(document: dict[str, Any]) -> No
 def test_neither_is_any_text(text: str) -> None:
     with pytest.raises(EngineError, match="not a plan of mongodb"):
         read_plan("mongodb", text)
+
+
+def test_what_the_cursor_of_a_pipeline_gave_is_not_what_the_pipeline_gave() -> None:
+    assert read({"stages": [{"$cursor": CLASSIC}, {"$group": {"_id": None}}]}).rows is None
