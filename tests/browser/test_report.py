@@ -175,6 +175,19 @@ def test_a_chart_is_zoomed_by_keys_buttons_and_drag(opened: Open, report: Path) 
     assert seen.troubles == []
 
 
+def test_what_holds_until_the_next_is_read_so(opened: Open, report: Path) -> None:
+    seen = opened(report)
+    seen.show("load-1")
+    plot = seen.page.locator("#load-1 [role=slider]").first
+    plot.focus()
+    for _ in range(9):
+        seen.page.keyboard.press("ArrowRight")
+    users = seen.page.locator("#load-1 figure.chart", has=seen.page.locator("figcaption:has-text('Users')"))
+    assert users.locator(".legend b").inner_text() == "4"  # until 10 s, when there are 20
+    seen.page.keyboard.press("ArrowRight")
+    assert users.locator(".legend b").inner_text() == "20"
+
+
 def test_lines_are_put_away_and_other_percentiles_chosen(opened: Open, report: Path) -> None:
     seen = opened(report)
     seen.show("load-1")

@@ -50,6 +50,11 @@
     return high >= 0 && Math.abs(at[high] - t) < Math.abs(at[low] - t) ? high : low;
   }
 
+  function floor(at, t) { // of the last moment up to t
+    var n = place(at, t);
+    return n > 0 && at[n] > t ? n - 1 : n;
+  }
+
   window.pshCharts = function (box) {
     if (box.drawn) { box.drawn(); return; }
     var data = JSON.parse(doc.getElementById(box.id + '-data').textContent);
@@ -123,6 +128,7 @@
     }
 
     function lines(chart) { return chart.d.sets[chart.set][1]; }
+    function index(chart) { return (chart.d.steps ? floor : place)(chart.at, cursor === null ? 0 : cursor); }
     function wide(chart) { return chart.width - LEFT - RIGHT; }
     function x(chart, t) { return LEFT + (t - view[0]) / (view[1] - view[0]) * wide(chart); }
     function timeOf(chart, event) {
@@ -195,18 +201,18 @@
       }
       var seen = cursor !== null && cursor >= view[0] && cursor <= view[1];
       if (seen) draw(chart.over, 'path', { 'class': 'cursor', d: 'M' + x(chart, cursor).toFixed(1) + ' ' + TOP + 'v' + chart.high });
-      var n = place(chart.at, cursor === null ? 0 : cursor);
+      var n = index(chart);
       chart.values.forEach(function (value, i) {
         var line = lines(chart)[i], v = line && seen ? line[1][n] : undefined;
         value.textContent = v === undefined ? '' : number(v);
-        if (seen && v !== null && v !== undefined && !chart.off[i]) draw(chart.over, 'circle', { cx: x(chart, chart.at[n]), cy: chart.y(v), r: 3 });
+        if (seen && v !== null && v !== undefined && !chart.off[i]) draw(chart.over, 'circle', { cx: x(chart, chart.d.steps ? cursor : chart.at[n]), cy: chart.y(v), r: 3 });
       });
       if (doc.activeElement === chart.plot) tell(chart);
     }
 
     function tell(chart) { // what a screen reader hears
       if (cursor === null) return;
-      var n = place(chart.at, cursor);
+      var n = index(chart);
       chart.plot.setAttribute('aria-valuenow', String(n));
       chart.plot.setAttribute('aria-valuetext', since(chart.at[n] || 0, true) + ': ' + lines(chart).map(function (line) {
         return line[0] + ' ' + number(line[1][n]);
