@@ -136,6 +136,25 @@ def test_two_processes_count_what_the_server_counts(ads, promptads_db, tmp_path)
 
 
 @pytest.mark.data("tiny")
+def test_a_worker_hears_the_plan_from_its_master(ads, tmp_path):
+    """As on two machines: the master knows no database, the worker no load file."""
+    port = str(free_port())
+    master = Locust(tmp_path, [])
+    there = ("--master-port", port)
+    worker = ads.start("--worker", "--master-host", "127.0.0.1", *there)
+    code, said = master.run(
+        "--scenario", moves(tmp_path, count=5), "--headless", "--master", "--expect-workers", "1",
+        "--master-bind-host", "127.0.0.1", "--master-bind-port", port,
+    )  # fmt: skip
+    worker.wait(timeout=30)
+    assert code == 0, said
+    result = master.result()
+    assert [one.name for one in result.requests] == ["move budget"]  # the plan's only task, not all a planner does
+    assert max(users.users for users in result.users) == 5
+    assert not (ads.folder / "results" / "latest" / "load" / "locust").exists()
+
+
+@pytest.mark.data("tiny")
 def test_a_worker_that_dies_is_said(ads, promptads_db, tmp_path):
     process = ads.start("--scenario", moves(tmp_path, among=20, seconds=8), "--headless", "--processes", "2")
     master = psutil.Process(process.pid)
