@@ -40,7 +40,7 @@ SPECS = (
     Spec("waiting", "sessions", group="sessions", about="inside BLPOP, WAIT and the like"),
     Spec("idle", "sessions", group="sessions"),
     Spec("observers", "sessions", group="sessions", about="the harness's own, which make databases and ask who waits"),
-    Spec("commands", "1/s", Kind.rate, "transactions", "commands"),
+    Spec("commands", "1/s", Kind.rate, "transactions", "of any kind"),
     Spec("transactions", "1/s", Kind.rate, "transactions", "EXEC, of MULTI or WATCH"),
     Spec("cache_hit", "%", Kind.share, "cache", "keys that were looked up and found", "hits", "misses"),
     Spec("hits", "1/s", Kind.rate, "keys", "looked up and found"),

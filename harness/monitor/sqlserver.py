@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote as escaped
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from harness.engines.sqlserver.driver import Refused as Answer
 from harness.engines.sqlserver.driver import ask, connect, database_url
@@ -132,8 +132,9 @@ class SQLServerSampler:
         self.notes: list[str] = []
         self._missing: set[str] = set()
         self._source: tuple[str, str] | None = None  # of statements: numbers, texts
-        with _asked(url):
-            self._connection: Any = connect(url, connection_name(run))
+        self._database = unquote(urlsplit(url).path.strip("/"))
+        with _asked(url):  # to master: a session in a database is in the way of who wants to alter it
+            self._connection: Any = connect(database_url(url, "master"), connection_name(run))
         try:
             with _asked(url):
                 ask(self._connection, _MANNERS)
@@ -178,9 +179,9 @@ class SQLServerSampler:
     def statements(self) -> Mapping[str, Numbers]:
         """Query Store's sums in the URL's database, else those of the plan cache."""
         if self._source is None:
-            on = self._rows("Query Store", _STORE_IS_ON)
+            on = self._rows("Query Store", self._there(_STORE_IS_ON)) if self._database else []
             if on and int(on[0][0]) in (1, 2):
-                self._source = STORE_NUMBERS, STORE_TEXTS
+                self._source = self._there(STORE_NUMBERS), self._there(STORE_TEXTS)
             else:
                 self._source = STATS_NUMBERS, STATS_TEXTS
                 self.notes.append(
@@ -191,6 +192,10 @@ class SQLServerSampler:
             str(key): Numbers(int(calls), float(milliseconds), None if rows is None else int(rows))
             for key, calls, milliseconds, rows in self._rows("top statements", self._source[0])
         }
+
+    def _there(self, question: str) -> str:
+        """A question about Query Store, asked of the URL's database."""
+        return question.replace("sys.", f"{quote(self._database)}.sys.")
 
     def texts(self, keys: Sequence[str]) -> Mapping[str, str]:
         """The texts of these."""

@@ -180,8 +180,7 @@ def test_a_server_killed_in_between_is_a_gap_a_note_and_comes_back(valkey: tuple
     assert known[-1]
     assert not all(known)
     assert min(value for value in cache.columns["commands"] if value is not None) >= 0
-    (note,) = [note for note in cache.notes if "no samples" in note]
-    assert "Connection refused" in note or "closed" in note
+    assert len([note for note in cache.notes if " no samples: " in note]) == 1
     assert cache.cost is not None
     assert cache.cost.failed == known.count(False)
     assert monitor.summary.problem == ""

@@ -60,6 +60,11 @@ class Server:
                 return list(answer)
         return []
 
+    def connect(self, url: str, program: str) -> Server:
+        assert url.endswith("/master"), "a session in a database is in the way of who wants to alter it"
+        assert program.endswith("/monitor")
+        return self
+
     def close(self) -> None:
         self.said.append("close")
 
@@ -68,7 +73,7 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server()
     monkeypatch.setattr(sqlserver, "ask", made.ask)
-    monkeypatch.setattr(sqlserver, "connect", lambda url, program: made)
+    monkeypatch.setattr(sqlserver, "connect", made.connect)
     return made
 
 
@@ -115,6 +120,7 @@ def test_statements_come_from_query_store_without_values(server: Server) -> None
     statements.look(sampler)
     server.answers["query_store_runtime_stats"] = [("1", 15, 50.5, 15)]
     (top,) = statements.look(sampler)
+    assert "FROM [promptads].sys.query_store_runtime_stats" in " ".join(server.said)
     assert (top.text, top.calls, top.milliseconds, top.rows) == ("SELECT name FROM client WHERE id = ?", 5, 30.5, 5)
 
 
