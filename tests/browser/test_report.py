@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report.test_specifications import kept, permutation
+
+from harness.evidence.store import read_run
+from harness.report.page import report_html
 
 VIEWS = ["overview", "case-1", "plan-1", "load-1", "monitor", "changes"]
 
@@ -420,3 +424,23 @@ def test_without_script_those_pictures_are_linked(opened: Open, large: Path) -> 
     assert links.count() > 200
     target = links.last.get_attribute("href")
     assert (large.parent / target).is_file()
+
+
+def test_specifications_are_filtered_where_there_are_no_cases(opened: Open, tmp_path: Path) -> None:
+    made = [permutation(f"spec-{n % 3}", n, failing=n == 4) for n in range(9)]
+    folder = kept(tmp_path, made)
+    (folder / "report.html").write_text(report_html(*read_run(folder, permutations=False)), "utf-8")
+    seen = opened(folder / "report.html")
+    page = seen.page
+    page.select_option("select[data-key=s]", "failed")
+    assert page.inner_text("#found") == "1 of 3 specifications"
+    assert page.locator(".specs > details:visible .name").all_inner_texts() == ["spec-1"]
+    page.locator(".specs > details:visible summary").click()
+    page.locator(".specs > details:visible a[href='#case-1']").click()
+    page.wait_for_selector("#case-1.now figure svg")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#overview.now")
+    page.keyboard.press("/")
+    page.keyboard.type("spec-2")
+    assert page.inner_text("#found") == "0 of 3 specifications"
+    assert seen.troubles == []

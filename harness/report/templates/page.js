@@ -109,11 +109,14 @@
       });
       body.hidden = !some;
     });
-    all('.specs > details').forEach(function (spec) {
+    var specs = all('.specs > details'), left = 0;
+    specs.forEach(function (spec) {
       var said = spec.firstElementChild.textContent.toLowerCase(), status = wanted[0] && wanted[0][1];
       spec.hidden = !text.every(function (word) { return said.indexOf(word) >= 0; }) || (status && !spec.querySelector('summary .' + status));
+      if (!spec.hidden) left++;
     });
-    by('found').textContent = any ? count + ' of ' + rows.length + ' cases' : '';
+    by('found').textContent = !any ? '' : (rows.length ? [count + ' of ' + rows.length + ' cases'] : [])
+      .concat(specs.length ? [left + ' of ' + specs.length + ' specifications'] : []).join(', ');
     by('clear').hidden = !any;
   }
 
@@ -126,7 +129,7 @@
       narrow();
       search.focus();
     });
-    by('print').addEventListener('click', function () {
+    if (by('print')) by('print').addEventListener('click', function () {
       var some = shown('case');
       some.forEach(function (v) { grow(v); v.classList.add('now'); });
       now.classList.remove('now');
@@ -154,7 +157,7 @@
       else if (now !== overview && !link.hidden) location.hash = link.getAttribute('href');
       else return;
     } else if (event.key === 'Escape' && now !== overview) location.hash = by('back').getAttribute('href');
-    else if (event.key === '/' && search) { if (now !== overview) location.hash = '#cases'; search.focus(); }
+    else if (event.key === '/' && search) { if (now !== overview) location.hash = '#overview'; search.focus(); }
     else return;
     event.preventDefault();
   });
