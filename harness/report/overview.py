@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from harness.evidence.model import Evidence
+from harness.load.result import LoadResult
+from harness.monitor.series import Series
+from harness.plans.model import PlanPair
 from harness.report import machines, words
 from harness.report.cases import Case
 from harness.report.specifications import Listed, Specification
-from harness.vocabulary import ENGINES
+from harness.vocabulary import ENGINES, PRODUCTS, REAL_ENGINE, label
 
 SLOWEST = 8
 
@@ -88,15 +91,22 @@ def slowest(cases: Sequence[Case]) -> list[Case]:
 
 
 def headline(
-    run: Mapping[str, Any], cases: Sequence[Case], permutations: Sequence[Listed], listed: Sequence[Specification]
+    run: Mapping[str, Any],
+    cases: Sequence[Case],
+    permutations: Sequence[Listed],
+    listed: Sequence[Specification],
+    pairs: int = 0,
+    loads: int = 0,
 ) -> str:
     """When it ran, how long, how much."""
     seconds = f"{float(run['seconds']):.1f} s" if run.get("seconds") else ""
     facts = [str(run.get("started") or ""), seconds]
-    if cases or not permutations:
+    if cases or not (permutations or pairs or loads):
         facts.append(words.counted(len(cases), "case"))
     if permutations:
         facts.append(words.permutations(len(permutations), len(listed)))
+    facts += [words.counted(pairs, "pair") + " of plans"] if pairs else []
+    facts += [words.counted(loads, "load run")] if loads else []
     return ", ".join(fact for fact in facts if fact)
 
 
@@ -109,6 +119,31 @@ def places(evidences: Sequence[Evidence]) -> list[tuple[str, str]]:
             for database in evidence.history.databases
         )
     )
+
+
+def more_places(known: Sequence[tuple[str, str]], labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Databases that no case ran on: each with its label (``promptads@postgresql-standin``) and its version, if known."""
+    told = {text.partition(",")[0] for text, _ in known}
+    made = []
+    for name, version in labels:
+        if name in told or "@" not in name:
+            continue
+        told.add(name)
+        real = REAL_ENGINE.get(name.partition("@")[0], "") if name.endswith("-standin") else ""
+        made.append((words.one_line(f"{name}, {version}" if version else name), PRODUCTS.get(real, real)))
+    return made
+
+
+def labels(
+    pairs: Iterable[PlanPair], loads: Iterable[LoadResult], series: Iterable[Series]
+) -> Iterator[tuple[str, str]]:
+    """The databases that these speak of, as :func:`more_places` takes them."""
+    for one in series:
+        yield from ((name, one.version) for name in one.label.split(", "))
+    for pair in pairs:
+        yield label(pair.logical, pair.engine, stand_in=bool(pair.stand_in)), pair.version
+    for load in loads:
+        yield from ((kind.database, "") for kind in load.requests)
 
 
 def hosts(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[str]:

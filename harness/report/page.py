@@ -104,10 +104,17 @@ def report_html(
     listed = specifications(permutations, pictures, places)
     special = [told(places[id(line)], line, evidence) for line, evidence in in_detail]
     pack([*cases, *special])
-    statuses = Counter([case.status for case in cases] + [str(line["status"]) for line, _ in permutations])
+    statuses = Counter(
+        [case.status for case in cases]
+        + [str(line["status"]) for line, _ in permutations]
+        + [pair.status for pair in extras.pairs]
+        + [load.status for load in extras.loads]
+    )
     counts = {status: statuses[status] for status in SIGN}
     pairs = pair_views(extras.pairs)
     by_id = {str(line["id"]): number for number, (line, _) in enumerate(ordinary, 1)}
+    places_known = overview.places(evidences)
+    labels = overview.labels(extras.pairs, extras.loads, extras.series)
     loads = load_views(extras.loads, extras.series)
     script = assets.script("charts.js", "page.js")
     styles = [assets.style()]
@@ -127,9 +134,9 @@ def report_html(
             slowest=overview.slowest(cases),
             counts=counts,
             shares=overview.shares(counts),
-            places=overview.places(evidences),
+            places=places_known + overview.more_places(places_known, labels),
             hosts=overview.hosts(run, evidences),
-            headline=overview.headline(run, cases, permutations, listed),
+            headline=overview.headline(run, cases, permutations, listed, len(extras.pairs), len(extras.loads)),
             pairs=pairs,
             loads=loads,
             monitor=monitor_view(extras.series, run, by_id, loads),

@@ -6,7 +6,7 @@ from harness.plans.model import Timing
 from harness.report.page import Extras, report_html
 from harness.report.pairs import access, gain, pair_views
 
-from .beside import hostile_pair, kept_run, pair
+from .beside import hostile_pair, kept_run, load_result, pair, series
 from .test_page import Page, without_own
 
 
@@ -57,3 +57,19 @@ def test_hostile_plans_stay_text() -> None:
     for markup in ("<script", "<img", "\x1b"):
         assert markup not in bare
     assert Page(html).open == []
+
+
+def test_what_ran_is_said_of_plans_and_load_alone_too(tmp_path: Path) -> None:
+    result = load_result(seconds=8)
+    failed = result.model_copy(update={"status": "failed", "mismatches": ["p95 was to be below 10 ms"]})
+    folder = kept_run(tmp_path, "1", [], pairs=[pair()], loads=[failed], watched=[series("promptads")])
+    text = " ".join(" ".join(Page((folder / "report.html").read_text("utf-8")).text).split())
+    for said in (
+        "✓ 1 passed ✗ 1 failed",
+        "132.4 s, 1 pair of plans, 1 load run",
+        "promptads@postgresql-standin, PostgreSQL 18.6 stand-in, not SQL Server",
+        "promptcrm@postgresql-standin, 18.6 stand-in, not SQL Server",
+        "promptsales@postgresql",
+        "p95 was to be below 10 ms",
+    ):
+        assert said in text, said
