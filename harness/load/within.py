@@ -111,10 +111,13 @@ def _options(parser: Any, plan: Plan) -> None:
     for name, value in (("plan", plan.to_json()), ("workers", 1), ("seconds", 0.0), ("run", "")):
         parser.add_argument(f"--load-{name}", default=value, help=argparse.SUPPRESS, include_in_web_ui=False)
     named = plan.file != Path()
-    parser.set_defaults(stop_timeout=_STOP_SECONDS)
+    # Locust's page can start anything and has no log-in: it is for this machine, unless --web-host says otherwise.
+    parser.set_defaults(stop_timeout=_STOP_SECONDS, web_host="127.0.0.1")
     if named:
         parser.set_defaults(num_users=plan.load.count, spawn_rate=min(plan.load.count, 100), run_time=_timespan(plan))
     given, _ = parser.parse_known_args()
+    if not given.master:  # with --processes alone, all workers are here
+        parser.set_defaults(master_bind_host="127.0.0.1")
     if (
         (given.master and not given.processes)
         or given.list_commands
