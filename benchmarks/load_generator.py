@@ -264,7 +264,7 @@ def rows(what: str, seen: dict[str, list[tuple[float, float]]]) -> list[str]:
         cpu = statistics.median(cpu for _, cpu in measured)
         ratio = f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})"
         rate = f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
-        made.append(f"| {what} | {name} | {rate} | {'' if measured is seen['bare Locust user, psycopg'] else ratio} | {cpu:.0f} |")
+        made.append(f"| {what} | {name} | {rate} | {'' if ratios == [1.0] * len(ratios) else ratio} | {cpu:.0f} |")
     return made
 
 
