@@ -51,19 +51,28 @@ class Access:
             try:
                 return self._watching.open(self._own, self._run)
             except Lost:
-                self._own = ""  # a server that was started anew may have forgotten it
+                pass  # the server is away, or it was started anew and has forgotten the login
         if not self._enrols:
             return self._watching.open(self.target.url, self._run)
+        name = login_name(self._run, secrets.token_hex(3))
         try:
-            name = login_name(self._run, secrets.token_hex(3))
             self._own = self._watching.enrol(self.target.url, name, self._run)
-            self._made.append(name)
-            return self._watching.open(self._own, self._run)
         except Refused as why:
-            sampler = self._watching.open(self.target.url, self._run)  # else it is the server that is not there
-            self._enrols = False
-            self._note(f"no login of its own, it is watched by the harness's: {why}")
-            return sampler
+            return self._without(str(why))
+        self._made.append(name)
+        try:
+            return self._watching.open(self._own, self._run)
+        except Lost as why:  # the server knows it and does not let it in
+            self._own = ""
+            self.close()
+            return self._without(str(why))
+
+    def _without(self, why: str) -> Sampler:
+        """Go in by the URL's own login, and stay with that. Raises Lost if it is the server that is not there."""
+        sampler = self._watching.open(self.target.url, self._run)
+        self._enrols = False
+        self._note(f"no login of its own, it is watched by the harness's: {why}")
+        return sampler
 
     def close(self) -> None:
         """Remove what was made; never raises."""

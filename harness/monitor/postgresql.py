@@ -10,37 +10,25 @@ sessions do what, and reads no table. Databases come and go while the harness wo
 from __future__ import annotations
 
 import contextlib
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote as escaped
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import psycopg
-from psycopg import sql
 
 from harness.monitor.base import (
-    LOGIN,
     MARK,
-    SECONDS,
-    SUFFIX,
     Kind,
     Lost,
     Numbers,
     Raw,
-    Refused,
     Spec,
     connection_name,
     one_line,
-    run_of_login,
 )
+from harness.monitor.postgresql_login import HOME, RIGHTS, Connection, enrol, expel
 from harness.servers.urls import scrub
-
-Connection = psycopg.Connection[tuple[Any, ...]]
-
-_HOME = "postgres"
-"""Where a sampler connects to: nobody copies or drops that database, so its session is in nobody's way."""
 
 SPECS = (
     Spec("active", "sessions", group="sessions", about="run a statement; those that wait are among them"),
@@ -101,16 +89,6 @@ SELECT concat_ws('/', userid, dbid, queryid), min(query) FROM pg_stat_statements
 WHERE concat_ws('/', userid, dbid, queryid) = ANY(%s) AND position('psh monitor' IN query) = 0 GROUP BY 1"""
 _NO_STATEMENTS = "no top statements: pg_stat_statements is not to be had ({}); see docs/monitoring.md"
 
-_RIGHTS = (
-    "statement_timeout = '5s'",
-    "lock_timeout = '1s'",
-    "idle_in_transaction_session_timeout = '10s'",
-    "default_transaction_read_only = on",
-    "default_transaction_isolation = 'read committed'",
-    "jit = off",
-)
-"""What holds for a sampler's sessions; with a login of its own, from the moment of its login on."""
-
 
 class PostgreSQLSampler:
     """One session."""
@@ -127,7 +105,7 @@ class PostgreSQLSampler:
         self._sums = dict.fromkeys(_TOTALS, 0.0)
         self._resets = 0
         self._gone = 0
-        self._connection = self._connect(_HOME)
+        self._connection = self._connect(HOME)
         try:
             with _asked(url):
                 (version,) = self._ask("SHOW server_version").fetchone() or ("",)
@@ -141,7 +119,7 @@ class PostgreSQLSampler:
 
     def _connect(self, database: str) -> Connection:
         """To ``database``, or to the URL's own where that is not permitted. Raises Lost."""
-        options = " ".join(f"-c {right.replace(' ', '')}" for right in _RIGHTS if "isolation" not in right)
+        options = " ".join(f"-c {right.replace(' ', '')}" for right in RIGHTS if "isolation" not in right)
         more: dict[str, Any] = {
             "autocommit": True,
             "connect_timeout": 5,
@@ -348,63 +326,9 @@ class PostgreSQLWatching:
         return PostgreSQLSampler(url, run)
 
     def enrol(self, url: str, name: str, run: str) -> str:
-        """Make the role, in pg_read_all_stats and nothing else. Raises Refused."""
-        password = secrets.token_urlsafe(24)
-        with _admin(url, run) as link:
-            _sweep(link)
-            role = sql.Identifier(name)
-            rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 3"
-            # Hashed here: whoever reads the server's log, or its statements, does not learn the password.
-            hashed = link.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
-            with link.transaction():
-                link.execute(
-                    sql.SQL("CREATE ROLE {} {} PASSWORD {}").format(role, sql.SQL(rights), sql.Literal(hashed))
-                )
-                link.execute(sql.SQL("GRANT pg_read_all_stats TO {}").format(role))
-                for right in _RIGHTS:
-                    link.execute(sql.SQL("ALTER ROLE {} SET {}").format(role, sql.SQL(right)))
-            with contextlib.suppress(psycopg.Error):  # its own statements are no part of what it looks at
-                link.execute(sql.SQL("ALTER ROLE {} SET pg_stat_statements.track = 'none'").format(role))
-            with contextlib.suppress(psycopg.Error):  # not preloaded; or another sampler makes it right now
-                link.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{name}:{escaped(password, safe='')}@{host}"))
+        """Make the role. Raises Refused."""
+        return enrol(url, name, run)
 
     def expel(self, url: str, name: str) -> None:
         """Drop the role; whoever is in by it is put out. Raises Refused."""
-        with _admin(url, "") as link:
-            _drop(link, name)
-
-
-@contextlib.contextmanager
-def _admin(url: str, run: str) -> Iterator[Connection]:
-    try:
-        with psycopg.connect(
-            url, dbname=_HOME, autocommit=True, connect_timeout=5,
-            application_name=connection_name(run)[:63] if run else f"psh{SUFFIX}",
-            options=f"-c statement_timeout={int(SECONDS * 1000)}",
-        ) as link:  # fmt: skip
-            yield link
-    except (psycopg.Error, OSError) as error:
-        raise Refused(scrub(one_line(error), url)) from None
-
-
-def _sweep(link: Connection) -> None:
-    """Drop the roles of samplers whose run has no session any more."""
-    rows = link.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", (LOGIN,)).fetchall()
-    names = link.execute(
-        "SELECT DISTINCT split_part(substr(application_name, 5), '/', 1) FROM pg_stat_activity "
-        "WHERE starts_with(application_name, 'psh:')"
-    ).fetchall()
-    living = {name for (name,) in names}
-    for (role,) in rows:
-        owner = run_of_login(role)
-        if owner is not None and owner not in living:
-            with contextlib.suppress(psycopg.Error):  # another one may sweep too
-                _drop(link, role)
-
-
-def _drop(link: Connection, role: str) -> None:
-    link.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
-    link.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+        expel(url, name)
