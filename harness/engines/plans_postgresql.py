@@ -8,11 +8,14 @@ index that is dropped so locks its table for everybody else until then.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
-from psycopg.pq import DiagnosticField, TransactionStatus
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.types.string import TextLoader
 
@@ -26,6 +29,11 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 ANALYZED = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
 ESTIMATED = "EXPLAIN (FORMAT JSON) "
 
+_ENDS = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:begin|start|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
 _INDEXES = """
 SELECT i.relname, t.relname, quote_ident(n.nspname) || '.' || quote_ident(i.relname), x.indcheckxmin
 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
@@ -33,6 +41,19 @@ JOIN pg_namespace n ON n.oid = i.relnamespace
 WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')
 ORDER BY pg_table_is_visible(i.oid), i.oid
 """
+
+
+def executed(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> PGresult:
+    """Run one statement, and only one: by the extended protocol the server refuses a text that holds several.
+
+    A second one could end the transaction that undoes everything. Raises psycopg.Error.
+    """
+    bound = Transformer(connection)
+    values = bound.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
+    result = connection.pgconn.exec_params(sql.encode(), values, bound.types, bound.formats)
+    if result.status in (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE):
+        raise error_from_result(result, connection.info.encoding)
+    return result
 
 
 class PostgreSQLBench:
@@ -105,13 +126,14 @@ class PostgreSQLBench:
 
     def warm(self, statement: Statement) -> None:
         """Plan it, which reads the catalogue again."""
-        self._ask(ESTIMATED + str(statement.body), statement.parameters)
+        with self._undone():
+            self._ask(ESTIMATED + str(statement.body), statement.parameters)
 
     def run(self, statement: Statement) -> int:
         """Execute it."""
         with self._undone():
-            cursor = self._execute(str(statement.body), statement.parameters)
-            return len(cursor.fetchall()) if cursor.description else max(cursor.rowcount, 0)
+            result = self._execute(str(statement.body), statement.parameters)
+            return result.ntuples or result.command_tuples or 0
 
     @contextlib.contextmanager
     def _undone(self) -> Iterator[None]:
@@ -126,18 +148,22 @@ class PostgreSQLBench:
         """A statement of the pair's. Raises EngineError that names it."""
         if not isinstance(body, str):
             raise EngineError("a statement for PostgreSQL is SQL text, not a command document")
+        if _ENDS.match(body):
+            raise EngineError(f"a pair does not begin or end transactions: {' '.join(body.split())[:100]}")
         try:
             self._ask(body)
         except EngineError as error:
             raise EngineError(f"{error}, in: {' '.join(body.split())[:100]}") from None
 
     def _ask(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        cursor = self._execute(sql, parameters)
-        return cursor.fetchall() if cursor.description else []
+        result = self._execute(sql, parameters)
+        made = Transformer(self._connection)
+        made.set_pgresult(result)
+        return made.load_rows(0, result.ntuples, tuple)
 
-    def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[tuple[Any, ...]]:
+    def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> PGresult:
         try:
-            return self._connection.execute(sql.encode(), parameters or None)
+            return executed(self._connection, sql, parameters)
         except psycopg.Error as error:
             record = error_record(error)
             raise EngineError(f"PostgreSQL says {record.code} {' '.join(record.message.split())}") from None
@@ -224,7 +250,6 @@ class PostgreSQLExplainer:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        connection.adapters.register_loader("json", TextLoader)
         with contextlib.suppress(psycopg.Error):
             connection.execute("SET lock_timeout = '250ms'")  # never wait behind what the scenario locks
             connection.execute("SET default_transaction_read_only = on")
@@ -232,8 +257,8 @@ class PostgreSQLExplainer:
     def plan_of(self, pid: str, statement: Statement) -> Told:
         """The plan of the statement, whoever ran it."""
         try:
-            row = self._connection.execute((ESTIMATED + str(statement.body)).encode(), statement.parameters or None)
-            return Told(self.WAY, "json", str(row.fetchall()[0][0]))
+            result = executed(self._connection, ESTIMATED + str(statement.body), statement.parameters)
+            return Told(self.WAY, "json", (result.get_value(0, 0) or b"").decode(errors="replace"))
         except psycopg.Error as error:
             return Told(self.WAY, note=f"no plan: {' '.join(error_record(error).message.split())}")
 

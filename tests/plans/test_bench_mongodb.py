@@ -14,7 +14,7 @@ from polling import eventually
 
 from harness.engines import engine
 from harness.engines.base import Statement
-from harness.engines.plans_base import Bench, Change, Planning
+from harness.engines.plans_base import Bench, Change, NotTimed, Planning
 from harness.errors import EngineError
 from harness.plans.compare import access_of, indexes_of
 from harness.plans.reading import read_plan
@@ -113,6 +113,23 @@ def test_an_index_of_a_run_that_died_is_dropped(collection: Made) -> None:
     with bench_on(collection, disposable=False) as bench:
         assert bench.notes == ["dropped t.psh_plan_dead1_x, which a run that died had left"]
     assert indexes(collection) == ["_id_", "by_v"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"drop": "t"}, {"dropDatabase": 1}, {"aggregate": "t", "pipeline": [{"$out": "u"}], "cursor": {}}],
+)
+def test_only_what_reads_is_ever_run(collection: Made, body: dict[str, object]) -> None:
+    with bench_on(collection, disposable=False) as bench:
+        bench.prepare((), Change(("by_v",)), Change())
+        with bench.state(1):
+            bench.warm(Statement(body))
+            with pytest.raises(NotTimed, match="no plain read"):
+                bench.run(Statement(body))
+    with pymongo.MongoClient(collection.url) as client:
+        database = client.get_default_database()
+        assert database["t"].count_documents({}) == 300
+        assert "u" not in database.list_collection_names()
 
 
 def test_a_write_is_explained_and_not_applied_nor_timed(collection: Made) -> None:

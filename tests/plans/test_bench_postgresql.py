@@ -181,3 +181,36 @@ def _free(made: Made) -> bool:
 def test_engines_that_have_plans_say_so(suite: Suite) -> None:
     told = {name: isinstance(engine(name), Planning) for name in ("postgresql", "sqlserver", "mongodb", "redis")}
     assert told == {"postgresql": True, "sqlserver": True, "mongodb": True, "redis": False}
+
+
+@pytest.mark.parametrize("body", ["COMMIT", " -- now\n/* really */ rollback", "end work", "BEGIN", "SAVEPOINT x"])
+def test_no_statement_of_a_pair_ends_the_transaction_that_undoes_everything(table: Made, body: str) -> None:
+    with bench_on(table) as bench:
+        bench.prepare((), Change(("ix_t_v",), (body,)), Change())
+        with pytest.raises(EngineError, match="a pair does not begin or end transactions: "), bench.state(0):
+            pass
+    assert "ix_t_v" in indexes(table)
+
+
+@pytest.mark.parametrize("text", ["SELECT 1; COMMIT", "DELETE FROM t; COMMIT", "EXPLAIN SELECT 1; DELETE FROM t"])
+def test_a_query_is_one_statement(table: Made, text: str) -> None:
+    with bench_on(table) as bench:
+        bench.prepare((), Change(("ix_t_v",)), Change())
+        with bench.state(0):
+            for way in (bench.warm, bench.explain, bench.run):
+                with pytest.raises(EngineError, match="42601"):
+                    way(Statement(text))
+    assert "ix_t_v" in indexes(table)
+    with psycopg.connect(table.url) as connection:
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (ROWS,)
+
+
+def test_a_second_session_executes_nothing_of_a_text_of_several_statements(table: Made) -> None:
+    kind = engine("postgresql")
+    assert isinstance(kind, Planning)
+    with closing(kind.explainer(table.url, "test")) as explainer:
+        told = explainer.plan_of("1", Statement("SELECT 1; CREATE TABLE u (a int)"))
+        assert told.note.startswith("no plan: cannot insert multiple commands")
+        assert explainer.plan_of("1", BY_V).text.lstrip().startswith("[")
+    with psycopg.connect(table.url) as connection:
+        assert connection.execute("SELECT to_regclass('u')").fetchone() == (None,)

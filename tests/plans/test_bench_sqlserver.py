@@ -174,6 +174,17 @@ def test_a_new_index_is_dropped_in_the_other_state(server: Server) -> None:
     assert server.texts.count("DROP INDEX [ix_new] ON [dbo].[sale]") == 1
 
 
+@pytest.mark.parametrize("body", ["COMMIT", "SELECT 1; ROLLBACK TRANSACTION", "SET IMPLICIT_TRANSACTIONS OFF"])
+def test_nothing_of_a_pair_ends_the_transaction(server: Server, body: str) -> None:
+    with bench() as made:
+        made.prepare((), Change((), (body,)), Change())
+        with pytest.raises(EngineError, match="a pair does not begin or end transactions"), made.state(0):
+            pass
+        with pytest.raises(EngineError, match="a pair does not begin or end transactions"):
+            made.run(Statement(body))
+    assert body not in server.texts
+
+
 def test_an_index_that_is_not_there(server: Server) -> None:
     with bench() as made:
         made.prepare((), Change(("ix_plaec",)), Change())

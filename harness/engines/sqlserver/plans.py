@@ -17,7 +17,7 @@ from harness.engines.base import Statement
 from harness.engines.plans_base import LOCK_SECONDS, Change, Told, creates_index
 from harness.engines.sqlserver.driver import Refused, ask, connect, odbc
 from harness.engines.sqlserver.faults import diagnostics
-from harness.engines.sqlserver.text import quote
+from harness.engines.sqlserver.text import quote, read
 from harness.errors import EngineError, HarnessError, did_you_mean
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ class SQLServerBench:
     def _execute(self, statement: Statement) -> tuple[int, str]:
         """How many rows, and the plan, if one came."""
         rows, found = 0, ""
+        _no_ends(str(statement.body))
         try:
             cursor = self._connection.cursor()
             try:
@@ -155,6 +156,7 @@ class SQLServerBench:
     def _change(self, body: str | Mapping[str, Any]) -> None:
         if not isinstance(body, str):
             raise EngineError("a statement for SQL Server is SQL text, not a command document")
+        _no_ends(body)
         try:
             self._ask(body)
         except EngineError as error:
@@ -172,6 +174,13 @@ class SQLServerBench:
             ask(self._connection, "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION")
         with contextlib.suppress(Exception):
             self._connection.close()
+
+
+def _no_ends(body: str) -> None:
+    """Raise EngineError for a batch that could end the transaction which undoes everything."""
+    said = read(body)
+    if said.commits or said.rolls_back or said.implicit:
+        raise EngineError(f"a pair does not begin or end transactions: {' '.join(body.split())[:100]}")
 
 
 class SQLServerExplainer:
