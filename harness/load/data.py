@@ -17,6 +17,10 @@ KEPT = "kept"
 """Instead of a size: what ``harness seed`` has filled on the servers that are up, or given by URLs."""
 
 
+_CONTENTS = 36
+"""At small size, instead of 120: to draw their pictures takes longer than all the rest, and no user looks at one."""
+
+
 def seeded(size: str) -> Furnishing:
     """A database filled by the seeder, of one of its sizes."""
 
@@ -24,7 +28,8 @@ def seeded(size: str) -> Furnishing:
         from fixtures.seed import plan_of, seed_into
 
         apply(engine, url, scripts(PROMPTSALES, target.logical, engine.name, Wanted.empty, server=True))
-        seed_into(target.logical, engine.name, url, plan_of(size))
+        contents = _CONTENTS if size == "small" else None
+        seed_into(target.logical, engine.name, url, plan_of(size, contents=contents))
 
     return Furnishing(f"seeded {size}", fill)
 

@@ -31,7 +31,7 @@ FILES = Path(harness.__file__).parent.parent / "scenarios" / "load"
 MOVES = """
 title: Money between a few budgets
 load:
-  users: {planner: {weight: 1, tasks: {move budget: 1}, among: %(among)s}}
+  users: {planner: {weight: 1, tasks: {%(task)s: 1}, among: %(among)s}}
   count: %(count)s
   seconds: %(seconds)s
   arrivals: %(arrivals)s
@@ -39,9 +39,17 @@ load:
 """
 
 
-def moves(folder: Path, among: int = 10, count: int = 6, seconds: int = 2, arrivals: str = "closed") -> str:
+def moves(
+    folder: Path,
+    among: int = 10,
+    count: int = 6,
+    seconds: int = 2,
+    arrivals: str = "closed",
+    task: str = "move budget",
+) -> str:
     file = folder / "moves.yaml"
-    file.write_text(MOVES % {"among": among, "count": count, "seconds": seconds, "arrivals": arrivals}, "utf-8")
+    said = {"among": among, "count": count, "seconds": seconds, "arrivals": arrivals, "task": task}
+    file.write_text(MOVES % said, "utf-8")
     return str(file)
 
 
@@ -230,17 +238,16 @@ def test_the_open_loop_is_split_over_workers_and_none_is_dropped(ads, tmp_path):
 @pytest.mark.data("tiny")
 def test_a_stall_counts_for_all_that_should_have_begun_meanwhile(ads, promptads_db, tmp_path):
     """A lock held on every budget: from the intended start many were slow, from the real one only those who were in it."""
-    process = ads.start(
-        "--scenario", moves(tmp_path, among=20, count=4, seconds=5, arrivals="{open: 60}"), "--headless"
+    file = moves(tmp_path, count=4, seconds=6, arrivals="{open: 60}", task="campaign budgets")
+    process = ads.start("--scenario", file, "--headless")
+    there = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%/load' AND datname = current_database()"
     )
-    waiting = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        " AND application_name LIKE '%/load'"
-    )
-    changed = "SELECT n_tup_upd > 10 FROM pg_stat_user_tables WHERE relname = 'budget'"
     with psycopg.connect(promptads_db.url) as holder, psycopg.connect(promptads_db.url, autocommit=True) as looker:
-        eventually(lambda: looker.execute(changed).fetchone() == (True,), "users are at work")
+        asked = "SELECT coalesce(sum(idx_scan), 0) > 20 FROM pg_stat_user_tables WHERE relname = 'campaign'"
+        eventually(lambda: looker.execute(asked).fetchone() == (True,), "users are at work")
         holder.execute("LOCK TABLE budget IN ACCESS EXCLUSIVE MODE")
+        waiting = f"{there} AND wait_event_type = 'Lock'"
         eventually(lambda: looker.execute(waiting).fetchone() == (4,), "all users wait")
         began = time.monotonic()
         eventually(lambda: time.monotonic() - began > 1, "a second has passed")
@@ -253,7 +260,7 @@ def test_a_stall_counts_for_all_that_should_have_begun_meanwhile(ads, promptads_
     assert one.most >= held
     assert result.late >= 30  # the 60 of that second, less those who were let in
     assert one.service, "intended and real start differ"
-    assert one.percentiles["90"] > 10 * one.service["90"]  # most were late without having waited for a lock
+    assert one.percentiles["90"] > 2 * one.service["90"]  # many were late without having waited for the lock themselves
 
 
 @pytest.mark.data("tiny")

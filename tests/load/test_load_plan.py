@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
+from load.locusts import in_locust
 
 import harness
 from harness.answers import ErrorKind
@@ -16,7 +17,6 @@ from harness.load.plan import Plan, read_load
 from harness.load.written import schema
 from harness.scenario.kinds import Kind, kind_of
 from harness.scenario.source import parse, read
-from load.locusts import in_locust
 
 ROOT = Path(harness.__file__).parent.parent
 FILES = sorted((ROOT / "scenarios" / "load").glob("*.yaml"))

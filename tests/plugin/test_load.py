@@ -111,16 +111,21 @@ SESSIONS = (
     "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'psh:%%/load' AND starts_with(datname, %s)"
 )
 
+BUSY = """
+SELECT max(xact_commit) FROM pg_stat_database WHERE datname IN (
+    SELECT datname FROM pg_stat_activity WHERE application_name LIKE 'psh:%%/load' AND starts_with(datname, %s))
+"""
+
 
 def at_work(project: Project, process: object, server: psycopg.Connection) -> str:
-    """Wait until the users of the run are at work; gives the beginning of its databases' names."""
+    """Wait until the users of the run have done something; gives the beginning of its databases' names."""
 
     def run() -> str:
         assert process.poll() is None, process.communicate()[0]  # type: ignore[attr-defined]
         latest = project.path / "results" / "latest"
         name = f"psh_{latest.resolve().name}_" if latest.exists() else ""
         found = server.execute(SESSIONS, (name,)).fetchone() if name else None
-        return name if found == (4,) else ""
+        return name if found == (4,) and (server.execute(BUSY, (name,)).fetchone() or (0,))[0] > 100 else ""
 
     return eventually(run, "users are at work", 40)
 
