@@ -70,6 +70,7 @@
       plot.setAttribute('aria-orientation', 'horizontal');
       plot.setAttribute('aria-label', d.title + ', ' + d.unit + ', over time');
       plot.setAttribute('aria-valuemin', '0');
+      plot.setAttribute('aria-valuenow', '0');
       plot.setAttribute('aria-valuemax', String(Math.max(chart.at.length - 1, 0)));
       plot.addEventListener('keydown', function (event) { keys(chart, event); });
       plot.addEventListener('focus', function () { if (cursor === null) move(view[0]); else tell(chart); });

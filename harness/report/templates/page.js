@@ -16,6 +16,10 @@
       kept.replaceWith(box);
       all('[data-pack]', box).forEach(unpack);
     }
+    if (view !== overview) { // shown alone, it is a page: its title is the first heading
+      all('h3', view).forEach(function (h) { h.setAttribute('aria-level', '1'); });
+      all('h4', view).forEach(function (h) { h.setAttribute('aria-level', '2'); });
+    }
     all('[data-charts]', view).forEach(function (group) { window.pshCharts(group); });
   }
 
