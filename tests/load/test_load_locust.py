@@ -244,7 +244,7 @@ def test_a_stall_counts_for_all_that_should_have_begun_meanwhile(ads, promptads_
         "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%/load' AND datname = current_database()"
     )
     with psycopg.connect(promptads_db.url) as holder, psycopg.connect(promptads_db.url, autocommit=True) as looker:
-        asked = "SELECT coalesce(sum(idx_scan), 0) > 20 FROM pg_stat_user_tables WHERE relname = 'campaign'"
+        asked = "SELECT sum(seq_scan + idx_scan) > 50 FROM pg_stat_user_tables WHERE relname = 'campaign'"
         eventually(lambda: looker.execute(asked).fetchone() == (True,), "users are at work")
         holder.execute("LOCK TABLE budget IN ACCESS EXCLUSIVE MODE")
         waiting = f"{there} AND wait_event_type = 'Lock'"
