@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Extras:
     problems: list[str] = field(default_factory=list)  # what could not be read, one line each
 
 
+@cache
 def environment() -> Environment:
     """The templates' environment: everything is escaped, what is unknown is an error."""
     made = Environment(
