@@ -42,6 +42,8 @@ PACKAGES = (
     "pyodbc",
     "pymongo",
     "redis",
+    "locust",
+    "gevent",
     "pytest",
     "pytest-xdist",
     "pydantic",

@@ -157,8 +157,11 @@ class _Child:
         with contextlib.suppress(OSError, ValueError):
             if self._process.stdin:
                 self._process.stdin.close()
-        with contextlib.suppress(OSError):  # its workers, if it has left some
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if os.name == "posix":
+            with contextlib.suppress(OSError):  # its workers, if it has left some
+                os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.kill()
         self._process.wait()
         self._reader.join(timeout=5)
 

@@ -89,11 +89,14 @@ class Keeping:
 
     def _end_with_our_starter(self) -> None:
         """Nobody waits for us any more: leave nothing behind."""
-        from gevent.os import make_nonblocking, nb_read
+        if os.name == "posix":
+            from gevent.os import make_nonblocking, nb_read
 
-        make_nonblocking(0)
-        while nb_read(0, 4096):
-            pass
+            make_nonblocking(0)
+            while nb_read(0, 4096):
+                pass
+        else:
+            gevent.get_hub().threadpool.apply(sys.stdin.buffer.read)
         self._leave()
 
     def _end_with_our_parent(self, parent: int) -> None:

@@ -10,6 +10,9 @@ from rich.text import Text
 
 from harness.load.result import LoadResult, Requests
 
+_TOLD = 4
+"""Kinds of requests whose two times are told; all of them are kept."""
+
 SIGN = {"passed": "✓", "failed": "✗"}
 
 
@@ -57,12 +60,12 @@ def how(result: LoadResult) -> str:
 def open_loop(result: LoadResult) -> list[str]:
     """How far real starts were behind the intended ones."""
     lines = [f"{result.intended or 0:,} were to begin, {result.late:,} of them began more than 1 ms late"]
-    for one in result.requests:
-        if one.service:
-            lines.append(
-                f"{one.name}: p99 {_ms(one.percentiles.get('99'))} from the intended start, "
-                f"{_ms(one.service.get('99'))} from the real one"
-            )
+    behind = [one for one in result.requests if one.service][:_TOLD]
+    for one in behind:
+        lines.append(
+            f"{one.name}: p99 {_ms(one.percentiles.get('99'))} from the intended start, "
+            f"{_ms(one.service.get('99'))} from the real one"
+        )
     return lines
 
 
