@@ -85,6 +85,32 @@ def _rank(column: tuple[str, str]) -> tuple[int, int, str, int, str]:
     return len(names), place, engine, weak, level
 
 
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """Something that is not as expected, and where the page tells it."""
+
+    status: str
+    name: str
+    link: str
+    summary: str
+
+
+def unmet(cases: Iterable[Case], pairs: Sequence[PlanPair], loads: Sequence[LoadResult]) -> list[Unmet]:
+    """All that did not pass: what failed before what could not be judged."""
+    made = [Unmet(one.status, one.id, f"#case-{one.number}", one.summary) for one in cases if one.status != "passed"]
+    made += [
+        _unmet_beside(one, one.id, f"#plan-{place}") for place, one in enumerate(pairs, 1) if one.status != "passed"
+    ]
+    made += [
+        _unmet_beside(one, one.name, f"#load-{place}") for place, one in enumerate(loads, 1) if one.status != "passed"
+    ]
+    return sorted(made, key=lambda one: one.status != "failed")
+
+
+def _unmet_beside(one: PlanPair | LoadResult, name: str, link: str) -> Unmet:
+    return Unmet(one.status, name, link, "; ".join(one.mismatches))
+
+
 def slowest(cases: Sequence[Case]) -> list[Case]:
     """The cases that took longest; of a few, none are worth a list."""
     return sorted(cases, key=lambda case: -case.seconds)[:SLOWEST] if len(cases) > SLOWEST // 2 else []

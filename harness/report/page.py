@@ -32,6 +32,7 @@ from harness.vocabulary import PRODUCTS
 _SEPARATE = 4  # cases in one cell of the matrix; more are counted
 _MOST_RAW = 100_000  # characters of a raw plan that the page shows
 _MOST_CHANGES = 200
+_MOST_UNMET = 12
 
 
 @dataclass(slots=True)
@@ -133,6 +134,8 @@ def report_html(
             several=len({one.where for one in listed}) > 1,
             matrix=overview.matrix(cases),
             separate=_SEPARATE,
+            unmet=overview.unmet([*cases, *special], extras.pairs, extras.loads),
+            most_unmet=_MOST_UNMET,
             slowest=overview.slowest(cases),
             counts=counts,
             shares=overview.shares(counts),

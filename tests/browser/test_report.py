@@ -93,6 +93,40 @@ def test_keys_lead_from_case_to_case_and_back(opened: Open, report: Path) -> Non
     assert page.evaluate(where) == "#cases"
 
 
+def test_what_is_not_as_expected_is_told_first(opened: Open, report: Path) -> None:
+    seen = opened(report)
+    table = seen.page.locator("[aria-label='Not as expected']")
+    assert table.locator("tr").count() == 6  # three cases that failed, two not judged, a pair of plans
+    table.locator("a", has_text="sales_of_clients_near").click()
+    seen.page.wait_for_selector("#plan-1.now")
+    seen.page.keyboard.press("Escape")
+    seen.page.wait_for_selector("#overview.now")
+
+
+def test_who_comes_back_sees_what_they_left(opened: Open, large: Path) -> None:
+    page = opened(large).page
+    link = page.locator(".matrix a[data-c~='900']").first
+    link.scroll_into_view_if_needed()
+    link.click()
+    page.wait_for_selector("article.now")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#overview.now")
+    top = link.evaluate("a => a.getBoundingClientRect().top")
+    assert 0 < top < 900
+    assert link.evaluate("a => a === document.activeElement")
+
+
+def test_charts_of_a_server_are_jumped_to(opened: Open, report: Path) -> None:
+    seen = opened(report)
+    seen.show("monitor")
+    seen.page.locator("#monitor .jump a").last.click()
+    head = seen.page.locator("#monitor .charts h4").last
+    seen.page.wait_for_function("document.activeElement.tagName === 'H4'")
+    assert head.inner_text() == "this machine"
+    assert seen.page.locator("[data-view]:visible").get_attribute("id") == "monitor"
+    assert 0 <= head.evaluate("h => h.getBoundingClientRect().top") < 900
+
+
 def test_the_filter_narrows_matrix_list_and_the_way_through(opened: Open, report: Path) -> None:
     seen = opened(report)
     page = seen.page

@@ -70,6 +70,6 @@ def test_what_ran_is_said_of_plans_and_load_alone_too(tmp_path: Path) -> None:
         "promptads@postgresql-standin, PostgreSQL 18.6 stand-in, not SQL Server",
         "promptcrm@postgresql-standin, 18.6 stand-in, not SQL Server",
         "promptsales@postgresql",
-        "p95 was to be below 10 ms",
+        "Not as expected ✗ failed december p95 was to be below 10 ms",
     ):
         assert said in text, said

@@ -55,12 +55,15 @@
       var on = a.getAttribute('href') === '#' + (view === overview ? 'overview' : view.dataset.home || view.id);
       if (on) a.setAttribute('aria-current', 'page'); else a.removeAttribute('aria-current');
     });
-    if (view !== before || target !== view) {
-      if (target !== view) target.scrollIntoView();
-      else window.scrollTo(0, view === overview && !first ? scrolled.overview || 0 : 0);
-    }
+    var last = before && before !== view && view === overview &&
+      (doc.querySelector('.matrix a[data-c~="' + before.id.slice(5) + '"]') || doc.querySelector('#overview a[href="#' + before.id + '"]'));
+    if (last) { // back to where one was
+      window.scrollTo(0, scrolled.overview || 0);
+      var box = last.getBoundingClientRect();
+      if (box.top < 60 || box.bottom > window.innerHeight) last.scrollIntoView({ block: 'center' });
+    } else if (target !== view) target.scrollIntoView();
+    else if (view !== before) window.scrollTo(0, view === overview && !first ? scrolled.overview || 0 : 0);
     if (first) return;
-    var last = before && view === overview && doc.querySelector('.matrix a[data-c~="' + before.id.slice(5) + '"]');
     var head = last || (target === view ? view.querySelector('h1,h2,h3') : target);
     if (head) { if (!last) head.tabIndex = -1; head.focus({ preventScroll: true }); }
   }
