@@ -187,4 +187,7 @@
   window.addEventListener('hashchange', function () { route(false); });
   window.addEventListener('beforeprint', function () { grow(now); });
   route(true);
+  window.addEventListener('load', function () { // the browser has scrolled to the view itself: its bar is above it
+    if (location.hash === '#' + now.id) setTimeout(function () { window.scrollTo(0, 0); });
+  });
 })();
