@@ -40,7 +40,7 @@ class Ids:
         return first, second
 
 
-class Asked:
+class Known:
     """The ids of a process, by what they are called: asked for when first needed."""
 
     def __init__(self) -> None:

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -28,7 +27,7 @@ from harness.load.data import places
 from harness.load.keep import keep
 from harness.load.plan import Plan
 from harness.load.result import LoadResult
-from harness.load.told import MARK, Told
+from harness.load.told import MARK, RESULT, Told
 from harness.servers.base import Target
 from harness.servers.urls import VARIABLE
 from harness.suite import Suite
@@ -80,15 +79,14 @@ def run(suite: Suite, plan: Plan, how: How, listen: Listener = lambda moment: No
         if not suite.store.folder.is_dir():
             suite.store.open()
         interrupted = False
-        with tempfile.TemporaryDirectory(prefix="psh-load-") as folder:
-            child = _Child(Path(folder), plan, targets, run_id, how)
-            try:
-                child.wait(listen)
-            except KeyboardInterrupt:
-                interrupted = True
-            finally:
-                child.end()
-            result = child.result()
+        child = _Child(suite.store.folder, plan, targets, run_id, how)
+        try:
+            child.wait(listen)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            child.end()
+        result = child.result()
         wrong = list(checks.mismatches(written, result, targets))
         for check, was in zip(asked, before, strict=True):
             if said := checks.broken(check, targets[check.on].label, was, checks.ask(check, targets[check.on], run_id)):
@@ -113,8 +111,8 @@ class _Child:
 
     def __init__(self, folder: Path, plan: Plan, targets: Mapping[str, Target], run: str, how: How) -> None:
         self._plan = plan
-        self._file = folder / "result.json"
         self._said: list[str] = []
+        self._result = ""
         command = [sys.executable, "-P", "-m", "locust", "-f", str(FILE)]
         command += ["--headless", "--only-summary", "--loglevel", "WARNING", "--exit-code-on-error", "0"]
         if how.processes > 1:
@@ -128,8 +126,8 @@ class _Child:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            cwd=folder,
-            env=_environ(targets, Told(run, self._file, plan, {name: one.stand_in for name, one in targets.items()})),
+            cwd=folder,  # ours: Locust imports, and reads its configuration, from where it is started
+            env=_environ(targets, Told(run, plan, {name: one.stand_in for name, one in targets.items()})),
             start_new_session=True,  # Ctrl-C is ours to pass on
         )
         self._lines: list[str] = []
@@ -168,8 +166,8 @@ class _Child:
     def result(self) -> LoadResult:
         """What it gave. Raises LoadFailed."""
         try:
-            return LoadResult.model_validate_json(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
+            return LoadResult.model_validate_json(self._result)
+        except ValidationError:
             said = [line for line in self._said if line.strip() and not line.startswith("Traceback")]
             last = said[-1].removeprefix("harness: ") if said else f"it ended with code {self._process.returncode}"
             raise LoadFailed(f"{self._plan.id}: Locust gave no result: {last}") from None
@@ -181,6 +179,8 @@ class _Child:
                 with contextlib.suppress(ValueError):
                     numbers = json.loads(line.removeprefix(MARK))
                     self._listener(Moment(words(numbers, self._plan), numbers["seconds"], numbers))
+            elif line.startswith(RESULT):
+                self._result = line.removeprefix(RESULT)
             else:
                 self._said.append(line.rstrip())
                 del self._said[:-200]

@@ -25,7 +25,7 @@ from harness.load.locust_workers import Counted, Crew, Hand, Worker
 from harness.load.plan import Plan
 from harness.load.result import LoadResult, Users
 from harness.load.tally import clock
-from harness.load.told import MARK, Told
+from harness.load.told import MARK, RESULT, Told
 from harness.load.user import Load, attach
 from harness.load.users.base import Book, PromptUser
 from harness.seed_cli import targets_of
@@ -241,7 +241,7 @@ class Keeping:
             return
         result = self.result(test)
         if self._told:
-            self._told.result.write_text(result.model_dump_json(exclude_defaults=True), encoding="utf-8")
+            print(f"{RESULT}{result.model_dump_json(exclude_defaults=True)}", flush=True)
             return
         from harness.load.keep import keep, open_suite
 

@@ -44,11 +44,6 @@ class Curve:
         """How many of ``count`` users there are at a part of the run's time: at least one."""
         return max(1, round(count * self.at(part)))
 
-    def area(self) -> float:
-        """The mean height: what part of ``rate × seconds`` requests arrive in all."""
-        steps = 2000
-        return sum(self.at((step + 0.5) / steps) for step in range(steps)) / steps
-
 
 def curve(shape: str | ShapeWritten) -> Curve:
     """The curve of a file's shape."""

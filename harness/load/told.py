@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from harness.load.plan import Plan
 
 VARIABLE = "PROMPTSALES_LOAD_CHILD"
 MARK = "\x1epsh "
-"""A line of Locust's output that begins so says, in JSON, how far it is."""
+"""A line of Locust's output that begins so says, in JSON, how far it is,"""
+
+RESULT = "\x1eresult "
+"""and one that begins so, what came of it: a LoadResult. There is no file that somebody would have to put away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The run's id, the plan, where the result goes, which databases are stand-ins (of what): a URL does not say that.
+    """The run's id, the plan, which databases are stand-ins (of what): a URL does not say that.
 
     Who is told so ends when its standard input does.
     """
 
     run: str
-    result: Path
     plan: Plan
     stand_ins: Mapping[str, str] = field(default_factory=dict)
 
@@ -33,13 +34,12 @@ class Told:
         if not text:
             return None
         said = json.loads(text)
-        return cls(said["run"], Path(said["result"]), Plan.from_json(said["plan"]), said["stand_ins"])
+        return cls(said["run"], Plan.from_json(said["plan"]), said["stand_ins"])
 
     def as_environ(self) -> dict[str, str]:
         """For the environment."""
         said = {
             "run": self.run,
-            "result": str(self.result),
             "plan": self.plan.to_json(),
             "stand_ins": dict(self.stand_ins),
         }

@@ -13,10 +13,9 @@ from locust.exception import StopUser
 from harness.answers import ErrorKind, ErrorRecord
 from harness.load.arrivals import Arrivals
 from harness.load.clients import open_client
-from harness.load.drawing import SKEW, Asked, Ids
+from harness.load.drawing import SKEW, Ids, Known
 from harness.load.policy import Client, Refused
-from harness.load.statements import Asked as Statement
-from harness.load.statements import query
+from harness.load.statements import Asked, query
 from harness.load.tally import clock
 from harness.load.user import HarnessUser, Load, load_of
 from harness.servers.base import Target
@@ -24,7 +23,7 @@ from harness.servers.base import Target
 _PATIENCE = 5.0  # seconds that users wait for those that are still connecting
 
 _asking = gevent.lock.RLock()
-_asked: dict[int, Asked] = {}  # by the load's identity: one for each process and run
+_known: dict[int, Known] = {}  # by the load's identity: one for each process and run
 
 
 class Book:
@@ -78,7 +77,7 @@ class PromptUser(HarnessUser):
 
     def ids(self, what: str, ask: Callable[[], Sequence[int]], least: int = 1) -> Ids:
         """The ids of ``what``, asked for once in a process. Raises Refused if there are fewer than ``least``."""
-        known = _asked.setdefault(id(self.load), Asked())
+        known = _known.setdefault(id(self.load), Known())
         found = known.ids((self.logical, what), ask, self.skew, self.among)
         if len(found) < least:
             raise empty(self.target, what)
@@ -88,7 +87,7 @@ class PromptUser(HarnessUser):
         """The first column of a statement's rows."""
         return [int(row[0]) for row in self.client.query(sql)]
 
-    def statement(self, name: str) -> Statement:
+    def statement(self, name: str) -> Asked:
         """A query of ``schemas/`` for this user's engine."""
         return query(self.logical, self.target.engine, name)
 
