@@ -14,10 +14,12 @@ from harness.monitor.series import Series
 from harness.plans.model import PlanPair
 from harness.report import machines, words
 from harness.report.cases import Case
+from harness.report.columns import cut
 from harness.report.specifications import Listed, Specification
 from harness.vocabulary import ENGINES, PRODUCTS, REAL_ENGINE, label
 
 SLOWEST = 8
+_UNMET = 240  # characters of what was not met
 
 
 @dataclass(slots=True)
@@ -108,7 +110,7 @@ def unmet(cases: Iterable[Case], pairs: Sequence[PlanPair], loads: Sequence[Load
 
 
 def _unmet_beside(one: PlanPair | LoadResult, name: str, link: str) -> Unmet:
-    return Unmet(one.status, name, link, "; ".join(one.mismatches))
+    return Unmet(one.status, name, link, cut("; ".join(said.partition("\n")[0] for said in one.mismatches), _UNMET))
 
 
 def slowest(cases: Sequence[Case]) -> list[Case]:

@@ -73,3 +73,13 @@ def test_what_ran_is_said_of_plans_and_load_alone_too(tmp_path: Path) -> None:
         "Not as expected ✗ failed december p95 was to be below 10 ms",
     ):
         assert said in text, said
+
+
+def test_what_was_not_met_is_told_shortly_first() -> None:
+    long = pair(status="failed").model_copy(update={"mismatches": ["another shape\naccepted:\n  Limit", "x" * 900]})
+    html = report_html({"run": "1"}, [], extras=Extras(pairs=[long]))
+    first = html.partition("Not as expected</h2>")[2].partition("</table>")[0]
+    assert "another shape; xxx" in first
+    assert "Limit" not in first
+    assert len(first) < 900
+    assert "  Limit" in html
