@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,14 +76,17 @@ class LoadItem(pytest.Item):
         from harness.plugin import SUITE, short
 
         options = self.config.option
+        line = _Line(self.config)
         try:
             how = How(processes=options.processes, data=checked_data(options.load_data))
-            result, path = run(self.config.stash[SUITE], self.plan, how, _Line(self.config))
+            result, path = run(self.config.stash[SUITE], self.plan, how, line)
         except ServerUnavailable as error:
             raise pytest.skip.Exception(str(error), _use_item_location=True) from None
         except StoreError as error:
             self.session.shouldfail = str(error)  # what follows could not be kept either
             raise
+        finally:
+            line.end()
         self.user_properties.append(("evidence", short(path, self.config)))
         self.user_properties.append(("verdict", headline(result)))
         if result.mismatches:
@@ -106,21 +109,32 @@ class LoadItem(pytest.Item):
 
 
 class _Line:
-    """How far a load is: a line that is written over, on a terminal."""
+    """How far a load is: behind what pytest has written in its line, and gone again; on a terminal only."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._capture = config.pluginmanager.getplugin("capturemanager")
-        self._terminal = sys.__stdout__ if sys.__stdout__ and sys.__stdout__.isatty() else None
-        if hasattr(config, "workerinput"):  # several processes share the terminal
-            self._terminal = None
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        self._writer = config.get_terminal_writer()
+        self._capturing: Any = config.pluginmanager.getplugin("capturemanager")
+        shared = hasattr(config, "workerinput")  # several processes have one terminal
+        self._file: Any = None
+        if reporter is not None and reporter.isatty and not shared:
+            self._file = getattr(self._writer, "_file", None)
 
     def __call__(self, moment: Moment) -> None:
         """Say it."""
-        if self._terminal is None:
+        room = self._writer.fullwidth - self._writer.width_of_current_line - 3
+        self._write(f"  {moment.text[:room]}" if room > 20 else "")
+
+    def end(self) -> None:
+        """Take it away."""
+        self._write("")
+
+    def _write(self, text: str) -> None:
+        if self._file is None:
             return
-        with self._capture.global_and_fixture_disabled():
-            self._terminal.write(f"\r\x1b[K{moment.text}\r")
-            self._terminal.flush()
+        with self._capturing.global_and_fixture_disabled() if self._capturing else nullcontext():
+            self._file.write(f"\x1b7{text}\x1b[K\x1b8")  # the cursor stays where pytest believes it is
+            self._file.flush()
 
 
 @pytest.hookimpl(tryfirst=True)
