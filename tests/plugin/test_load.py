@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -13,7 +18,7 @@ from polling import eventually
 
 from harness.load.result import read_results
 
-from .conftest import Project, family, gone, kill
+from .conftest import OTHERS, Project, family, gone, kill
 
 MOVES = """
 title: Money between a few budgets
@@ -105,6 +110,23 @@ def test_pytest_itself_is_never_patched(project: Project) -> None:
     result = project.run("-m", "load")
     result.assert_outcomes(passed=1)
     assert result.ret == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a terminal is made by pty")
+def test_a_terminal_shows_how_far_it_is(project: Project) -> None:
+    moves(project, seconds=2)
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *OTHERS, "-m", "load"]
+    process = subprocess.Popen(command, cwd=project.path, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other side is closed
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    assert process.wait() == 0, said
+    assert b"filling promptads" in said
+    assert re.search(rb"moves: \d of 2 s, 4 users, [\d,]+ done", said), said
 
 
 SESSIONS = (
