@@ -6,32 +6,17 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from harness.engines.base import Engine
 from harness.errors import ServerUnavailable
 from harness.runner.databases import Databases
-from harness.runner.furnishing import Furnishing
-from harness.schemas import PROMPTSALES, Wanted, apply, scripts
+from harness.runner.furnishing import seeded
 from harness.servers.base import Target
 
 KEPT = "kept"
 """Instead of a size: what ``harness seed`` has filled on the servers that are up, or given by URLs."""
 
 
-_CONTENTS = 36
-"""At small size, instead of 120: to draw their pictures takes longer than all the rest, and no user looks at one."""
-
-
-def seeded(size: str) -> Furnishing:
-    """A database filled by the seeder, of one of its sizes."""
-
-    def fill(target: Target, engine: Engine, url: str) -> None:
-        from fixtures.seed import plan_of, seed_into
-
-        apply(engine, url, scripts(PROMPTSALES, target.logical, engine.name, Wanted.empty, server=True))
-        contents = _CONTENTS if size == "small" else None
-        seed_into(target.logical, engine.name, url, plan_of(size, contents=contents))
-
-    return Furnishing(f"seeded {size}", fill)
+_CONTENTS = {"small": 36}
+"""At that size, instead of 120: to draw their pictures takes longer than all the rest, and no user looks at one."""
 
 
 @contextlib.contextmanager
@@ -49,7 +34,7 @@ def places(
         found: dict[str, Target] = {}
         for name in logicals:
             say(f"filling {name}")
-            made = databases.make(name, (), furnishing=seeded(data))
+            made = databases.make(name, (), furnishing=seeded(data, _CONTENTS.get(data)))
             stack.callback(databases.drop, made)
             found[name] = replace(made.target, url=made.url)
         yield found

@@ -13,8 +13,7 @@ from harness.engines.mongodb_wire import connect as mongo_connect
 from harness.engines.plans_base import Bench, Planning
 from harness.errors import DataError, EngineError, HarnessError
 from harness.runner.databases import Databases, data_url
-from harness.runner.furnishing import Furnishing
-from harness.schemas import PROMPTSALES, Wanted, apply, scripts
+from harness.runner.furnishing import seeded
 from harness.servers.base import Target
 
 _PARTS = ("clients", "campaigns", "contents")
@@ -57,7 +56,7 @@ class Grounds:
         return self._made[key]
 
     def _fresh(self, logical: str, size: str) -> Ground:
-        made = self._databases.make(logical, (), furnishing=furnishing(size))
+        made = self._databases.make(logical, (), furnishing=seeded(size))
         return Ground(made.target, made.engine, size, _sizes()[size]["clients"], True, made.url)
 
     def _standing(self, logical: str) -> Ground:
@@ -75,18 +74,6 @@ class Grounds:
             )
         size, clients = size_of(identity)
         return Ground(target, kind, size, clients, False, url)
-
-
-def furnishing(size: str) -> Furnishing:
-    """Fill a database with the objects of the schema and the seeder's rows of that size."""
-
-    def fill(target: Target, kind: Engine, url: str) -> None:
-        from fixtures.seed import plan_of, seed_into
-
-        apply(kind, url, scripts(PROMPTSALES, target.logical, kind.name, Wanted.empty, server=True))
-        seed_into(target.logical, kind.name, url, plan_of(size))
-
-    return Furnishing(f"seeded {size}", fill)
 
 
 def size_of(identity: Mapping[str, int]) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.engines.base import Engine
-from harness.schemas import Wanted, apply, scripts
+from harness.schemas import PROMPTSALES, Wanted, apply, scripts
 from harness.servers.base import Target
 
 
@@ -29,3 +29,15 @@ def schema(root: Path, wanted: Wanted, *, server: bool = False) -> Furnishing:
         apply(engine, url, scripts(root, target.logical, engine.name, wanted, server=server))
 
     return Furnishing(f"{root}: {wanted}{' and server' if server else ''}", fill)
+
+
+def seeded(size: str, contents: int | None = None) -> Furnishing:
+    """PromptSales's objects and the seeder's rows of a size; so many ``contents`` instead of the size's own number."""
+
+    def fill(target: Target, engine: Engine, url: str) -> None:
+        from fixtures.seed import plan_of, seed_into
+
+        apply(engine, url, scripts(PROMPTSALES, target.logical, engine.name, Wanted.empty, server=True))
+        seed_into(target.logical, engine.name, url, plan_of(size, contents=contents))
+
+    return Furnishing(f"seeded {size}{'' if contents is None else f', {contents} contents'}", fill)

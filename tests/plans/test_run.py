@@ -9,11 +9,12 @@ import psycopg
 import pytest
 
 from harness.errors import DataError, HarnessError, ScenarioError
-from harness.plans.grounds import Grounds, furnishing, size_of
+from harness.plans.grounds import Grounds, size_of
 from harness.plans.model import PlanPair
 from harness.plans.run import Kept, Plans
 from harness.plans.store import read_pairs
 from harness.runner.databases import data_url
+from harness.runner.furnishing import seeded
 from harness.servers.base import Target
 from harness.suite import Settings, Suite
 
@@ -195,7 +196,7 @@ def test_sizes_by_what_the_seeder_has_noted() -> None:
 
 
 def test_kept_data_is_used_in_place_and_left_as_it_was(suite: Suite, tmp_path: Path) -> None:
-    made = suite.databases.make("promptads", (), furnishing=furnishing("tiny"))
+    made = suite.databases.make("promptads", (), furnishing=seeded("tiny"))
     there = Suite(
         Settings(root=tmp_path, results=tmp_path / "results",
                  environ={"PROMPTADS_URL": made.url, "PROMPTSALES_SERVERS": "external"})

@@ -13,7 +13,7 @@ from harness.errors import DataError, EngineError
 from harness.evidence.model import Status
 from harness.history import RunEnd
 from harness.runner.databases import Databases
-from harness.runner.furnishing import Furnishing, schema
+from harness.runner.furnishing import Furnishing, schema, seeded
 from harness.schemas import Wanted
 from harness.servers.base import Target
 from harness.suite import Suite, new_run_id
@@ -144,3 +144,9 @@ def test_a_schema_that_is_wrong_is_told_with_its_file(play: Play) -> None:
     (folder / "10_t.sql").write_text("CREATE TABEL campaign (id int)", "utf-8")
     with pytest.raises(DataError, match=r'10_t\.sql:1:1: 42601 syntax error at or near "TABEL"'):
         play(DATA.replace("data: sample", "data: empty"))
+
+
+def test_seeded_data_of_another_size_is_another_furnishing() -> None:
+    made = [seeded("tiny"), seeded("small"), seeded("small", contents=36), seeded("small", contents=12)]
+    assert len({one.name for one in made}) == 4
+    assert seeded("small", contents=36).name == made[2].name

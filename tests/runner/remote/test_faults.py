@@ -29,6 +29,7 @@ from harness.history import EventKind, RunEnd
 from harness.runner.remote.specs import host_specs
 from harness.runner.remote.wire import ALONE, PULSE, SILENCE
 from harness.scenario.files import scenario_files
+from harness.scenario.kinds import Kind, kind_of
 from harness.scenario.model import Case, FreeRunning
 from harness.suite import Settings, Suite
 from harness.vocabulary import Phenomenon
@@ -228,6 +229,8 @@ def test_every_scenario_on_a_bad_link(desk: Desk) -> None:
     """20 ms each way and 1 % of all packets lost: each scenario, on each engine that it runs on here."""
     seen: dict[tuple[Path, str], Case] = {}
     for file in scenario_files([ROOT / "scenarios"]):
+        if kind_of(file) is not Kind.scenario:
+            continue
         for case in desk.suite.cases(file):
             if not case.reason:
                 seen.setdefault((file, case.databases[0].label), case)
