@@ -274,9 +274,11 @@ def test_a_run_that_is_killed_leaves_its_samples_and_nothing_else(
 ) -> None:
     code = PARENT.replace("FORK", "import os\nif not os.fork(): time.sleep(30); os._exit(0)" if forked else "")
     parent, sampler = start_parent(postgres, folder, code)
-    children = psutil.Process(parent.pid).children()
+    children = [sampler]
     try:
         eventually(lambda: rows_of(folder, "promptsales") > 2)
+        eventually(lambda: len(psutil.Process(parent.pid).children()) == 1 + forked)
+        children = psutil.Process(parent.pid).children()
         parent.kill()
         eventually(lambda: ended(sampler), "the sampler has outlived its run")
     finally:
