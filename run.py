@@ -42,7 +42,9 @@ def main(arguments: list[str]) -> int:
         cases = ["-k", "promptsales@postgresql-read_committed"]
         return call([str(PYTHON), "-m", "harness.cli", "run", "scenarios/deadlock/cascade.yaml", *cases, *rest])
     if command == "test":
-        return call([str(PYTHON), "-m", "pytest", *(rest or ["-n", "2", "--junitxml=results/junit.xml"])])
+        # Most of what tests wait for is a server: three processes keep two cores busy.
+        whole = ["-n", "3", "--dist", "worksteal", "--junitxml=results/junit.xml"]
+        return call([str(PYTHON), "-m", "pytest", *(rest or whole)])
     if command == "harness":
         return call([str(PYTHON), "-m", "harness.cli", *rest])
     if command == "python":
