@@ -105,7 +105,7 @@ def _side_head(canvas: Canvas, x: float, y: float, name: str, side: Side) -> flo
 
 
 def _totals(plan: Plan) -> str:
-    looked = "documents" if plan.engine == "mongodb" else "rows"
+    looked = ("document" if plan.engine == "mongodb" else "row") + ("" if plan.rows == 1 else "s")
     parts = [
         f"{count(plan.rows)} {looked} given" if plan.rows is not None else "not executed",
         f"{count(plan.examined)} looked at" if plan.examined is not None else "",

@@ -281,6 +281,15 @@ def test_an_empty_database_is_told_in_a_line(ads, tmp_path):
     assert "Traceback" not in said, said
 
 
+def test_a_database_without_tables_is_told_in_the_same_words(ads, promptads_db, tmp_path):
+    with psycopg.connect(promptads_db.url) as connection:
+        connection.execute("DROP TABLE budget CASCADE")
+    code, said = ads.run("--scenario", moves(tmp_path), "--headless", "-t", "1s")
+    assert code == 1
+    assert "promptads@postgresql-standin has no tables of PromptSales: fill the databases with 'harness seed" in said
+    assert "Traceback" not in said, said
+
+
 def test_a_database_that_is_not_there_is_told_before_anything_starts(tmp_path):
     made = Locust(tmp_path, [])
     code, said = made.run("--scenario", moves(tmp_path), "--headless")

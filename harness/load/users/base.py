@@ -22,6 +22,8 @@ from harness.servers.base import Target
 
 _PATIENCE = 5.0  # seconds that users wait for those that are still connecting
 
+_NO_SUCH_TABLE = ("42P01", "208")  # PostgreSQL, SQL Server
+
 _asking = gevent.lock.RLock()
 _known: dict[int, Known] = {}  # by the load's identity: one for each process and run
 
@@ -67,7 +69,8 @@ class PromptUser(HarnessUser):
             with _asking:  # the first one asks, the others wait
                 self.learn()
         except Refused as error:  # in a line: there is no fault in the code
-            self._tell(error)
+            missing = error.record.code in _NO_SUCH_TABLE
+            self._tell(empty(self.target, "tables of PromptSales") if missing else error)
             raise StopUser from None
         if self.book is not None:
             self.book.wait()
