@@ -42,8 +42,7 @@ def main(arguments: list[str]) -> int:
         cases = ["-k", "promptsales@postgresql-read_committed"]
         return call([str(PYTHON), "-m", "harness.cli", "run", "scenarios/deadlock/cascade.yaml", *cases, *rest])
     if command == "test":
-        # Most of what tests wait for is a server: three processes keep two cores busy.
-        whole = ["-n", "3", "--dist", "worksteal", "--junitxml=results/junit.xml"]
+        whole = ["-n", "2", "--dist", "worksteal", "--junitxml=results/junit.xml"]  # some tests take a hundred times as long
         return call([str(PYTHON), "-m", "pytest", *(rest or whole)])
     if command == "harness":
         return call([str(PYTHON), "-m", "harness.cli", *rest])
