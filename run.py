@@ -42,7 +42,8 @@ def main(arguments: list[str]) -> int:
         cases = ["-k", "promptsales@postgresql-read_committed"]
         return call([str(PYTHON), "-m", "harness.cli", "run", "scenarios/deadlock/cascade.yaml", *cases, *rest])
     if command == "test":
-        whole = ["-n", "2", "--dist", "worksteal", "--junitxml=results/junit.xml"]  # some tests take a hundred times as long
+        # Some tests take a hundred times as long as others.
+        whole = ["-n", "2", "--dist", "worksteal", "--junitxml=results/junit.xml"]
         return call([str(PYTHON), "-m", "pytest", *(rest or whole)])
     if command == "harness":
         return call([str(PYTHON), "-m", "harness.cli", *rest])

@@ -1,8 +1,8 @@
 """A user's connection to PostgreSQL under gevent: libpq's asynchronous calls, waited for by gevent's own loop.
 
 psycopg itself works under gevent too, but waits by a selector that it makes anew for each answer, and finds types, cursors
-and rows anew for each call: two thirds of a point read's time in the client (docs/load.md has the numbers). Here a statement
-is prepared when it is first used, its values go as text for the server to read, and the hub watches the socket.
+and rows anew for each call (docs/load.md has the numbers). Here a statement is prepared when it is first used, its values go
+as text for the server to read, and the hub watches the socket.
 """
 
 from __future__ import annotations
