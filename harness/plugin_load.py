@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,8 @@ class LoadItem(pytest.Item):
         line = _Line(self.config)
         try:
             how = How(processes=options.processes, data=checked_data(options.load_data))
-            result, path = run(self.config.stash[SUITE], self.plan, how, line)
+            with _taking_turns(self):
+                result, path = run(self.config.stash[SUITE], self.plan, how, line)
         except ServerUnavailable as error:
             raise pytest.skip.Exception(str(error), _use_item_location=True) from None
         except StoreError as error:
@@ -135,6 +136,36 @@ class _Line:
         with self._capturing.global_and_fixture_disabled() if self._capturing else nullcontext():
             self._file.write(f"\x1b7{text}\x1b[K\x1b8")  # the cursor stays where pytest believes it is
             self._file.flush()
+
+
+@contextmanager
+def _taking_turns(item: LoadItem) -> Iterator[None]:
+    """In a worker of pytest-xdist: one load of the run after the other, each with samples of its own servers.
+
+    Where the controller samples (``--monitor``), it goes on doing so. Raises ServerUnavailable.
+    """
+    from filelock import FileLock
+
+    from harness.monitor.monitor import Monitor
+    from harness.plugin import AWAY, SUITE
+
+    config = item.config
+    if not hasattr(config, "workerinput") or AWAY in config.stash:  # the owner samples; or is on another machine
+        yield
+        return
+    suite = config.stash[SUITE]
+    targets = {name: suite.servers.target(name) for name in item.plan.databases}
+    with FileLock(suite.open_results() / ".load.lock"):
+        monitor = Monitor(targets, suite.store.folder, run=suite.settings.run_id)
+        try:
+            monitor.start()
+            monitor.wait_first()
+        except HarnessError as error:  # a load without samples is better than none
+            item.user_properties.append(("monitor", str(error)))
+        try:
+            yield
+        finally:
+            monitor.stop()
 
 
 @pytest.hookimpl(tryfirst=True)

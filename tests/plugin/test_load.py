@@ -17,6 +17,7 @@ import pytest
 from polling import eventually
 
 from harness.load.result import read_results
+from harness.monitor.series import read_series
 
 from .conftest import OTHERS, Project, family, gone, kill
 
@@ -57,6 +58,17 @@ def test_a_load_is_a_test_and_its_result_is_kept(project: Project) -> None:
     assert [at for at in times if load.began - 1 <= at <= load.began + load.seconds + 1]
     page = (project.path / "results" / "latest" / "report.html").read_text("utf-8")
     assert "Money between a few budgets" in page
+
+
+def test_loads_in_two_workers_take_turns_and_each_has_samples_of_its_servers(project: Project) -> None:
+    moves(project)
+    project.scenario("more", (project.path / "scenarios" / "moves.yaml").read_text("utf-8"))
+    project.run("-m", "load", "-n", "2", "--load-seconds=1").assert_outcomes(passed=2)
+    one, other = read_results(project.path / "results" / "latest")
+    assert one.began + one.seconds <= other.began
+    (series,) = [made for made in read_series(project.path / "results" / "latest") if made.name == "promptads"]
+    for load in (one, other):
+        assert [at for at in series.at if load.began - 1 <= at <= load.began + load.seconds + 1]
 
 
 def test_two_processes_and_the_open_loop_from_the_command_line(project: Project) -> None:

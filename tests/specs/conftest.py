@@ -6,7 +6,7 @@ import importlib.util
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -120,8 +120,18 @@ class Runner:
 
 
 @pytest.fixture(scope="module")
-def both(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    runner = Runner(suite, isolationtester(), tmp_path_factory.mktemp("expected"))
+def apart(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """On the servers of the run, but what is kept is no result of it: here many a specification is to fail."""
+    settings = suite.settings
+    results, worker = tmp_path_factory.mktemp("results"), f"{settings.worker}specs"
+    made = Suite(replace(settings, results=results, worker=worker, servers=suite.servers))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def both(apart: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    runner = Runner(apart, isolationtester(), tmp_path_factory.mktemp("expected"))
     yield runner
     runner.close()
 

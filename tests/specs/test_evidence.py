@@ -24,9 +24,9 @@ Run = Callable[..., SpecResult]
 
 
 @pytest.fixture
-def run(suite: Suite, tmp_path: Path) -> Iterator[Run]:
+def run(apart: Suite, tmp_path: Path) -> Iterator[Run]:
     """Run a specification, a file or a text, without the C program."""
-    specs = Specs(suite, tmp_path, timeout=10)
+    specs = Specs(apart, tmp_path, timeout=10)
 
     def run(spec: Path | str) -> SpecResult:
         if isinstance(spec, str):
