@@ -12,6 +12,7 @@
     ├── HostError          a machine of --tx cannot be used, or was lost
     ├── SetupFailed        a scenario's set-up failed: the case never began
     ├── DataError          PromptSales's databases cannot be made or filled, or do not agree
+    ├── EtlError           the ETL cannot be set up or run: no Java, no Hop, a download that failed
     └── StoreError         results/ cannot be written or read
 """
 
@@ -88,6 +89,12 @@ class SetupFailed(HarnessError):
 
 class DataError(HarnessError):
     """The databases of PromptSales cannot be made or filled, or do not agree with each other."""
+
+
+class EtlError(HarnessError):
+    """The visual ETL cannot be set up or run: no Java, no Hop, a download that failed."""
+
+    exit_code = 3
 
 
 class StoreError(HarnessError):
