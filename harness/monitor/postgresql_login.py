@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import quote as escaped
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
 from harness.monitor.base import LOGIN, SECONDS, SUFFIX, Refused, connection_name, one_line, run_of_login
+from harness.servers.roles import Connection, drop_role, make_role, with_login
 from harness.servers.urls import scrub
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 HOME = "postgres"
 """Where a sampler connects to: nobody copies or drops that database, so its session is in nobody's way."""
@@ -33,31 +28,20 @@ RIGHTS = (
 
 def enrol(url: str, name: str, run: str) -> str:
     """Make the role, in pg_read_all_stats and nothing else. Raises Refused."""
-    password = secrets.token_urlsafe(24)
     with _admin(url, run) as link:
         _sweep(link)
-        role = sql.Identifier(name)
-        rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 3"
-        # Hashed here: whoever reads the server's log, or its statements, does not learn the password.
-        hashed = link.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
-        with link.transaction():
-            link.execute(sql.SQL("CREATE ROLE {} {} PASSWORD {}").format(role, sql.SQL(rights), sql.Literal(hashed)))
-            link.execute(sql.SQL("GRANT pg_read_all_stats TO {}").format(role))
-            for right in RIGHTS:
-                link.execute(sql.SQL("ALTER ROLE {} SET {}").format(role, sql.SQL(right)))
+        password = make_role(link, name, ["pg_read_all_stats"], settings=RIGHTS)
         with contextlib.suppress(psycopg.Error):  # its own statements are no part of what it looks at
-            link.execute(sql.SQL("ALTER ROLE {} SET pg_stat_statements.track = 'none'").format(role))
+            link.execute(sql.SQL("ALTER ROLE {} SET pg_stat_statements.track = 'none'").format(sql.Identifier(name)))
         with contextlib.suppress(psycopg.Error):  # not preloaded; or another sampler makes it right now
             link.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{name}:{escaped(password, safe='')}@{host}"))
+    return with_login(url, name, password)
 
 
 def expel(url: str, name: str) -> None:
     """Drop the role; whoever is in by it is put out. Raises Refused."""
     with _admin(url, "") as link:
-        _drop(link, name)
+        drop_role(link, name)
 
 
 @contextlib.contextmanager
@@ -85,9 +69,4 @@ def _sweep(link: Connection) -> None:
         owner = run_of_login(role)
         if owner is not None and owner not in living:
             with contextlib.suppress(psycopg.Error):  # another one may sweep too
-                _drop(link, role)
-
-
-def _drop(link: Connection, role: str) -> None:
-    link.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
-    link.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+                drop_role(link, role)

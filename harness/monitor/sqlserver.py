@@ -15,8 +15,7 @@ import contextlib
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote as escaped
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from harness.engines.sqlserver.driver import Refused as Answer
 from harness.engines.sqlserver.driver import ask, connect, database_url
@@ -38,6 +37,7 @@ from harness.monitor.base import (
     run_of_login,
 )
 from harness.monitor.sqlserver_waits import BENIGN
+from harness.servers.roles import with_login
 from harness.servers.urls import scrub
 
 SPECS = (
@@ -285,9 +285,7 @@ class SQLServerWatching:
             right = "VIEW SERVER PERFORMANCE STATE" if int(major) >= 16 else "VIEW SERVER STATE"
             for one in (right, "CONNECT ANY DATABASE"):
                 ask(connection, f"GRANT {one} TO {quote(name)}")
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{name}:{escaped(password, safe='')}@{host}"))
+        return with_login(url, name, password)
 
     def expel(self, url: str, name: str) -> None:
         """Drop the login. Raises Refused."""
