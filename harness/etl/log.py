@@ -28,7 +28,8 @@ _RUNS = """
 SELECT round, source, status, started_at, finished_at, window_from, window_to,
        rows_read, rows_inserted, rows_updated, rows_deleted, rows_quarantined, message
 FROM etl_run WHERE round IN (
-    SELECT DISTINCT round FROM etl_run WHERE round > %(after)s AND round <= coalesce(%(upto)s, round) ORDER BY round DESC LIMIT %(last)s
+    SELECT DISTINCT round FROM etl_run WHERE round > %(after)s AND round <= coalesce(%(upto)s, round)
+    ORDER BY round DESC LIMIT %(last)s
 )
 ORDER BY round, id
 """
@@ -73,7 +74,8 @@ class Log:
     def states(self) -> list[SourceState]:
         """How far each source has come, in the order of SOURCES; those that never ran are left out."""
         rows = self._ask(
-            "SELECT source, upper_bound, last_status, last_message, extract(epoch FROM lag)::float8, quarantined FROM etl_state"
+            "SELECT source, upper_bound, last_status, last_message, extract(epoch FROM lag)::float8, quarantined "
+            "FROM etl_state"
         )
         return sorted((SourceState(*row) for row in rows), key=_place)
 
@@ -116,7 +118,7 @@ class Log:
 
     def _ask(self, statement: str, parameters: Any = None) -> Sequence[tuple[Any, ...]]:
         try:
-            return self._connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
+            return self._connection.execute(statement, parameters).fetchall()
         except _MISSING as error:
             raise EtlError(
                 f"promptsales has no tables of the ETL, or older ones ({_first_line(error)}): "

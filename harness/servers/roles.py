@@ -34,9 +34,8 @@ def make_role(
     role = sql.Identifier(name)
     # Hashed here: whoever reads the server's log, or its statements, does not learn the password.
     hashed = link.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
-    rights = sql.SQL(f"{_NOTHING} CONNECTION LIMIT {most:d}")
-    if until is not None:
-        rights += sql.SQL(" VALID UNTIL {}").format(sql.Literal(until.isoformat()))
+    valid = sql.SQL("VALID UNTIL {}").format(sql.Literal(until.isoformat() if until else "infinity"))
+    rights = sql.SQL("{} CONNECTION LIMIT {} {}").format(sql.SQL(_NOTHING), sql.Literal(most), valid)
     with link.transaction():
         link.execute(sql.SQL("CREATE ROLE {} {} PASSWORD {}").format(role, rights, sql.Literal(hashed)))
         for group in groups:
