@@ -27,6 +27,7 @@ CREATE TABLE campaign (
     audience_id int NOT NULL CONSTRAINT fk_campaign_audience REFERENCES audience (id),
     content_id int NULL, -- of PromptContent
     version int NOT NULL DEFAULT 1, -- counts the changes: who writes checks that it is the one that was read
+    row_version xid8 NOT NULL DEFAULT pg_current_xact_id(), -- the transaction that last wrote the row: see 50_changes.sql
     CONSTRAINT ck_campaign_objective CHECK (objective IN ('awareness', 'traffic', 'leads', 'sales')),
     CONSTRAINT ck_campaign_status CHECK (status IN ('draft', 'active', 'paused', 'finished')),
     CONSTRAINT ck_campaign_dates CHECK (ends_on >= starts_on),
@@ -50,6 +51,7 @@ CREATE TABLE ad (
     content_id int NULL, -- of PromptContent
     headline varchar(120) NOT NULL,
     status varchar(10) NOT NULL,
+    row_version xid8 NOT NULL DEFAULT pg_current_xact_id(), -- the transaction that last wrote the row: see 50_changes.sql
     CONSTRAINT ck_ad_status CHECK (status IN ('active', 'paused'))
 );
 
@@ -60,6 +62,7 @@ CREATE TABLE metric_day (
     clicks int NOT NULL,
     conversions int NOT NULL,
     cost decimal(12, 2) NOT NULL,
+    row_version xid8 NOT NULL DEFAULT pg_current_xact_id(), -- the transaction that last wrote the row: see 50_changes.sql
     CONSTRAINT pk_metric_day PRIMARY KEY (ad_id, day),
     CONSTRAINT ck_metric_day_funnel CHECK (conversions >= 0 AND clicks >= conversions AND impressions >= clicks),
     CONSTRAINT ck_metric_day_cost CHECK (cost >= 0)
@@ -72,4 +75,22 @@ CREATE TABLE seed_range (
     last_id bigint NOT NULL,
     row_count bigint NOT NULL,
     CONSTRAINT pk_seed_range PRIMARY KEY (job, first_id)
+);
+
+-- Keys of rows that are gone, and the database's identity: what the ETL needs besides the rows, see 50_changes.sql.
+CREATE TABLE tombstone (
+    number bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_tombstone PRIMARY KEY,
+    kind varchar(12) NOT NULL,
+    id bigint NOT NULL,
+    day date NULL,
+    deleted_at timestamp(3) NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'),
+    row_version xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    CONSTRAINT ck_tombstone_kind CHECK (kind IN ('campaign', 'ad', 'metric_day'))
+);
+
+CREATE TABLE etl_origin (
+    one smallint NOT NULL DEFAULT 1 CONSTRAINT pk_etl_origin PRIMARY KEY, -- there is one row
+    origin uuid NOT NULL DEFAULT gen_random_uuid(),
+    purged_to xid8 NULL, -- tombstones up to this one may have been removed
+    CONSTRAINT ck_etl_origin_one CHECK (one = 1)
 );

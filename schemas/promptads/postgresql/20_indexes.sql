@@ -4,3 +4,7 @@ CREATE INDEX ix_campaign_content_id ON campaign (content_id);
 CREATE INDEX ix_ad_campaign_id ON ad (campaign_id);
 CREATE INDEX ix_ad_content_id ON ad (content_id);
 CREATE INDEX ix_metric_day_day ON metric_day (day);
+CREATE INDEX ix_campaign_row_version ON campaign (row_version);
+CREATE INDEX ix_ad_row_version ON ad (row_version);
+CREATE INDEX ix_metric_day_row_version ON metric_day (row_version);
+CREATE INDEX ix_tombstone_row_version ON tombstone (row_version);

@@ -31,6 +31,7 @@ CREATE TABLE dbo.campaign (
     content_id int NULL, -- of PromptContent
     -- counts the changes: who writes checks that it is the one that was read
     version int NOT NULL CONSTRAINT df_campaign_version DEFAULT 1,
+    row_version rowversion NOT NULL, -- of the last change of the row: see 50_changes.sql
     CONSTRAINT ck_campaign_objective CHECK (objective IN ('awareness', 'traffic', 'leads', 'sales')),
     CONSTRAINT ck_campaign_status CHECK (status IN ('draft', 'active', 'paused', 'finished')),
     CONSTRAINT ck_campaign_dates CHECK (ends_on >= starts_on),
@@ -56,6 +57,7 @@ CREATE TABLE dbo.ad (
     content_id int NULL, -- of PromptContent
     headline nvarchar(120) NOT NULL,
     status varchar(10) NOT NULL,
+    row_version rowversion NOT NULL, -- of the last change of the row: see 50_changes.sql
     CONSTRAINT ck_ad_status CHECK (status IN ('active', 'paused'))
 );
 GO
@@ -67,6 +69,7 @@ CREATE TABLE dbo.metric_day (
     clicks int NOT NULL,
     conversions int NOT NULL,
     cost decimal(12, 2) NOT NULL,
+    row_version rowversion NOT NULL, -- of the last change of the row: see 50_changes.sql
     CONSTRAINT pk_metric_day PRIMARY KEY (ad_id, day),
     CONSTRAINT ck_metric_day_funnel CHECK (conversions >= 0 AND clicks >= conversions AND impressions >= clicks),
     CONSTRAINT ck_metric_day_cost CHECK (cost >= 0)
@@ -80,5 +83,26 @@ CREATE TABLE dbo.seed_range (
     last_id bigint NOT NULL,
     row_count bigint NOT NULL,
     CONSTRAINT pk_seed_range PRIMARY KEY (job, first_id)
+);
+GO
+
+-- Keys of rows that are gone, and the database's identity: what the ETL needs besides the rows, see 50_changes.sql.
+CREATE TABLE dbo.tombstone (
+    number bigint IDENTITY (1, 1) NOT NULL CONSTRAINT pk_tombstone PRIMARY KEY,
+    kind varchar(12) NOT NULL,
+    id bigint NOT NULL,
+    day date NULL,
+    deleted_at datetime2(3) NOT NULL CONSTRAINT df_tombstone_deleted_at DEFAULT (sysutcdatetime()),
+    row_version rowversion NOT NULL,
+    CONSTRAINT ck_tombstone_kind CHECK (kind IN ('campaign', 'ad', 'metric_day'))
+);
+GO
+
+CREATE TABLE dbo.etl_origin (
+    -- there is one row
+    one smallint NOT NULL CONSTRAINT df_etl_origin_one DEFAULT 1 CONSTRAINT pk_etl_origin PRIMARY KEY,
+    origin uniqueidentifier NOT NULL CONSTRAINT df_etl_origin_origin DEFAULT (newid()),
+    purged_to binary(8) NULL, -- tombstones up to this one may have been removed
+    CONSTRAINT ck_etl_origin_one CHECK (one = 1)
 );
 GO

@@ -6,7 +6,8 @@ CREATE TABLE city (
     country char(2) NOT NULL,
     latitude double precision NOT NULL,
     longitude double precision NOT NULL,
-    population int NOT NULL
+    population int NOT NULL,
+    row_version xid8 NOT NULL DEFAULT pg_current_xact_id() -- the transaction that last wrote the row: see 50_changes.sql
 );
 
 CREATE TABLE product (
@@ -47,6 +48,7 @@ CREATE TABLE client (
     referred_by int NULL CONSTRAINT fk_client_referred_by REFERENCES client (id),
     credit decimal(12, 2) NOT NULL DEFAULT 0,
     created_on date NOT NULL,
+    row_version xid8 NOT NULL DEFAULT pg_current_xact_id(), -- the transaction that last wrote the row: see 50_changes.sql
     CONSTRAINT ck_client_kind CHECK (kind IN ('person', 'company')),
     CONSTRAINT ck_client_place CHECK (latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180),
     CONSTRAINT ck_client_key CHECK (
@@ -85,6 +87,7 @@ CREATE TABLE sale (
     sold_on date NOT NULL,
     status varchar(10) NOT NULL,
     total decimal(12, 2) NOT NULL, -- the sum of its lines
+    row_version xid8 NOT NULL DEFAULT pg_current_xact_id(), -- the transaction that last wrote the row: see 50_changes.sql
     CONSTRAINT ck_sale_status CHECK (status IN ('open', 'closed', 'cancelled')),
     CONSTRAINT ck_sale_total CHECK (total >= 0)
 );
@@ -108,6 +111,7 @@ CREATE TABLE interaction (
     kind varchar(10) NOT NULL,
     happened_at timestamp(3) NOT NULL, -- UTC
     note varchar(200) NOT NULL,
+    row_version xid8 NOT NULL DEFAULT pg_current_xact_id(), -- the transaction that last wrote the row: see 50_changes.sql
     CONSTRAINT ck_interaction_kind CHECK (kind IN ('email', 'call', 'visit', 'chat', 'click'))
 );
 
@@ -118,4 +122,22 @@ CREATE TABLE seed_range (
     last_id bigint NOT NULL,
     row_count bigint NOT NULL,
     CONSTRAINT pk_seed_range PRIMARY KEY (job, first_id)
+);
+
+-- Keys of rows that are gone, and the database's identity: what the ETL needs besides the rows, see 50_changes.sql.
+CREATE TABLE tombstone (
+    number bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_tombstone PRIMARY KEY,
+    kind varchar(12) NOT NULL,
+    id bigint NOT NULL,
+    day date NULL,
+    deleted_at timestamp(3) NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'),
+    row_version xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    CONSTRAINT ck_tombstone_kind CHECK (kind IN ('client', 'sale', 'interaction'))
+);
+
+CREATE TABLE etl_origin (
+    one smallint NOT NULL DEFAULT 1 CONSTRAINT pk_etl_origin PRIMARY KEY, -- there is one row
+    origin uuid NOT NULL DEFAULT gen_random_uuid(),
+    purged_to xid8 NULL, -- tombstones up to this one may have been removed
+    CONSTRAINT ck_etl_origin_one CHECK (one = 1)
 );

@@ -15,3 +15,7 @@ CREATE INDEX ix_sale_status ON sale (status);
 CREATE INDEX ix_sale_line_product_id ON sale_line (product_id);
 CREATE INDEX ix_interaction_client_id_happened_at ON interaction (client_id, happened_at);
 CREATE INDEX ix_interaction_content_id ON interaction (content_id);
+CREATE INDEX ix_client_row_version ON client (row_version);
+CREATE INDEX ix_sale_row_version ON sale (row_version);
+CREATE INDEX ix_interaction_row_version ON interaction (row_version);
+CREATE INDEX ix_tombstone_row_version ON tombstone (row_version);

@@ -7,7 +7,8 @@ CREATE TABLE dbo.city (
     country char(2) NOT NULL,
     latitude float NOT NULL,
     longitude float NOT NULL,
-    population int NOT NULL
+    population int NOT NULL,
+    row_version rowversion NOT NULL -- of the last change of the row: see 50_changes.sql
 );
 GO
 
@@ -51,6 +52,7 @@ CREATE TABLE dbo.client (
     referred_by int NULL CONSTRAINT fk_client_referred_by REFERENCES dbo.client (id),
     credit decimal(12, 2) NOT NULL CONSTRAINT df_client_credit DEFAULT 0,
     created_on date NOT NULL,
+    row_version rowversion NOT NULL, -- of the last change of the row: see 50_changes.sql
     CONSTRAINT ck_client_kind CHECK (kind IN ('person', 'company')),
     CONSTRAINT ck_client_place CHECK (latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180),
     CONSTRAINT ck_client_key CHECK (
@@ -92,6 +94,7 @@ CREATE TABLE dbo.sale (
     sold_on date NOT NULL,
     status varchar(10) NOT NULL,
     total decimal(12, 2) NOT NULL, -- the sum of its lines
+    row_version rowversion NOT NULL, -- of the last change of the row: see 50_changes.sql
     CONSTRAINT ck_sale_status CHECK (status IN ('open', 'closed', 'cancelled')),
     CONSTRAINT ck_sale_total CHECK (total >= 0)
 );
@@ -117,6 +120,7 @@ CREATE TABLE dbo.interaction (
     kind varchar(10) NOT NULL,
     happened_at datetime2(3) NOT NULL, -- UTC
     note nvarchar(200) NOT NULL,
+    row_version rowversion NOT NULL, -- of the last change of the row: see 50_changes.sql
     CONSTRAINT ck_interaction_kind CHECK (kind IN ('email', 'call', 'visit', 'chat', 'click'))
 );
 GO
@@ -128,5 +132,26 @@ CREATE TABLE dbo.seed_range (
     last_id bigint NOT NULL,
     row_count bigint NOT NULL,
     CONSTRAINT pk_seed_range PRIMARY KEY (job, first_id)
+);
+GO
+
+-- Keys of rows that are gone, and the database's identity: what the ETL needs besides the rows, see 50_changes.sql.
+CREATE TABLE dbo.tombstone (
+    number bigint IDENTITY (1, 1) NOT NULL CONSTRAINT pk_tombstone PRIMARY KEY,
+    kind varchar(12) NOT NULL,
+    id bigint NOT NULL,
+    day date NULL,
+    deleted_at datetime2(3) NOT NULL CONSTRAINT df_tombstone_deleted_at DEFAULT (sysutcdatetime()),
+    row_version rowversion NOT NULL,
+    CONSTRAINT ck_tombstone_kind CHECK (kind IN ('client', 'sale', 'interaction'))
+);
+GO
+
+CREATE TABLE dbo.etl_origin (
+    -- there is one row
+    one smallint NOT NULL CONSTRAINT df_etl_origin_one DEFAULT 1 CONSTRAINT pk_etl_origin PRIMARY KEY,
+    origin uniqueidentifier NOT NULL CONSTRAINT df_etl_origin_origin DEFAULT (newid()),
+    purged_to binary(8) NULL, -- tombstones up to this one may have been removed
+    CONSTRAINT ck_etl_origin_one CHECK (one = 1)
 );
 GO

@@ -21,4 +21,8 @@ CREATE INDEX ix_sale_status ON dbo.sale (status);
 CREATE INDEX ix_sale_line_product_id ON dbo.sale_line (product_id);
 CREATE INDEX ix_interaction_client_id_happened_at ON dbo.interaction (client_id, happened_at);
 CREATE INDEX ix_interaction_content_id ON dbo.interaction (content_id);
+CREATE INDEX ix_client_row_version ON dbo.client (row_version);
+CREATE INDEX ix_sale_row_version ON dbo.sale (row_version);
+CREATE INDEX ix_interaction_row_version ON dbo.interaction (row_version);
+CREATE INDEX ix_tombstone_row_version ON dbo.tombstone (row_version);
 GO
