@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -70,6 +71,14 @@ class Log:
     def last_number(self) -> int:
         """The number of the last round; 0 if there was none yet."""
         return int(self._ask("SELECT coalesce(max(round), 0) FROM etl_run")[0][0])
+
+    def under_way(self) -> tuple[int, datetime] | None:
+        """The round whose sessions are in PromptSales now, and since when; None if there is none."""
+        rows = self._ask(
+            "SELECT round, min(started_at) FROM etl_run WHERE status = 'running' AND EXISTS (SELECT 1 FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = 'promptsales-etl ' || round) GROUP BY round"
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def states(self) -> list[SourceState]:
         """How far each source has come, in the order of SOURCES; those that never ran are left out."""
