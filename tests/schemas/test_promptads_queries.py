@@ -20,7 +20,11 @@ def test_unmeasured_budgets_except(ads_sql: Database) -> None:
         (3, "Christmas", "social"),
         (3, "Christmas", "email"),
     ]
-    run(ads_sql, "INSERT INTO metric_day VALUES (5, '2026-12-01', 10, 1, 0, 1)")
+    run(
+        ads_sql,
+        "INSERT INTO metric_day (ad_id, day, impressions, clicks, conversions, cost) VALUES "
+        "(5, '2026-12-01', 10, 1, 0, 1)",
+    )
     run(ads_sql, "UPDATE budget SET amount = 0 WHERE id = 6")
     assert ask(ads_sql, "unmeasured_budgets") == [(2, "Summer", "social")]
 
@@ -84,9 +88,21 @@ def test_impressions_due_ceiling(ads_sql: Database) -> None:
 
 def test_refresh_spent_update_from_select(ads_sql: Database) -> None:
     run(ads_sql, "UPDATE metric_day SET cost = 21 WHERE ad_id = 1 AND day = '2026-03-01'")
-    run(ads_sql, "INSERT INTO metric_day VALUES (4, '2026-06-02', 10, 1, 0, 1)")
-    run(ads_sql, "INSERT INTO ad VALUES (6, 1, 1, NULL, 'Another one of the same channel', 'active')")
-    run(ads_sql, "INSERT INTO metric_day VALUES (6, '2026-03-01', 10, 1, 0, 2)")
+    run(
+        ads_sql,
+        "INSERT INTO metric_day (ad_id, day, impressions, clicks, conversions, cost) VALUES "
+        "(4, '2026-06-02', 10, 1, 0, 1)",
+    )
+    run(
+        ads_sql,
+        "INSERT INTO ad (id, campaign_id, channel_id, content_id, headline, status) VALUES "
+        "(6, 1, 1, NULL, 'Another one of the same channel', 'active')",
+    )
+    run(
+        ads_sql,
+        "INSERT INTO metric_day (ad_id, day, impressions, clicks, conversions, cost) VALUES "
+        "(6, '2026-03-01', 10, 1, 0, 2)",
+    )
     cursor = ads_sql.connect()
     ask(ads_sql, "refresh_spent", cursor)
     assert run(ads_sql, "SELECT id, spent FROM budget ORDER BY id") == [

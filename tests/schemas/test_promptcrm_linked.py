@@ -64,7 +64,8 @@ def test_the_queries_over_both(both: tuple[Database, Database]) -> None:
     run(ads, "UPDATE campaign SET budget = 7 WHERE id = 2")
     run(
         crm,
-        "INSERT INTO sale VALUES (4, 2, 3, NULL, '2026-12-01', 'open', 9), (5, 2, 3, NULL, '2026-12-01', 'cancelled', 9)",
+        "INSERT INTO sale (id, client_id, campaign_id, opportunity_id, sold_on, status, total) VALUES "
+        "(4, 2, 3, NULL, '2026-12-01', 'open', 9), (5, 2, 3, NULL, '2026-12-01', 'cancelled', 9)",
     )
     assert [row[2:] for row in ask(crm, "campaign_return")] == [(1000, 2, 160), (7, 1, 200), (1000, 0, 9)]
     assert ask(ads, "campaign_revenue")[2] == (3, "Christmas", Decimal("0.00"), Decimal("9.00"))

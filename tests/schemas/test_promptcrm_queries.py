@@ -32,10 +32,15 @@ def test_clients_above_average_cte(crm_sql: Database) -> None:
     assert ask(crm_sql, "clients_above_average") == []  # only one of the three has bought
     run(
         crm_sql,
-        "INSERT INTO sale VALUES (4, 2, 1, NULL, '2026-05-01', 'open', 100), (5, 3, 1, NULL, '2026-07-01', 'open', 5)",
+        "INSERT INTO sale (id, client_id, campaign_id, opportunity_id, sold_on, status, total) VALUES "
+        "(4, 2, 1, NULL, '2026-05-01', 'open', 100), (5, 3, 1, NULL, '2026-07-01', 'open', 5)",
     )
     assert ask(crm_sql, "clients_above_average") == [(1, "Ana Mora", "CR", Decimal("360.00"))]
-    run(crm_sql, "INSERT INTO sale VALUES (6, 2, 1, NULL, '2026-05-01', 'cancelled', 9000)")
+    run(
+        crm_sql,
+        "INSERT INTO sale (id, client_id, campaign_id, opportunity_id, sold_on, status, total) VALUES "
+        "(6, 2, 1, NULL, '2026-05-01', 'cancelled', 9000)",
+    )
     assert [row[0] for row in ask(crm_sql, "clients_above_average")] == [1]
 
 
@@ -79,7 +84,8 @@ def test_a_referral_chain_may_be_deeper_than_a_hundred(crm_sql: Database) -> Non
 def test_revenue_growth_partition_by(crm_sql: Database) -> None:
     run(
         crm_sql,
-        "INSERT INTO sale VALUES (4, 1, 1, NULL, '2026-03-31', 'closed', 11), "
+        "INSERT INTO sale (id, client_id, campaign_id, opportunity_id, sold_on, status, total) VALUES "
+        "(4, 1, 1, NULL, '2026-03-31', 'closed', 11), "
         "(5, 1, 1, NULL, '2026-05-01', 'cancelled', 99), "
         "(6, 2, 1, NULL, '2026-05-01', 'open', 7), (7, 3, 1, NULL, '2026-07-01', 'open', 8)",
     )
@@ -96,7 +102,8 @@ def test_best_clients_rank(crm_sql: Database) -> None:
     clients(crm_sql, (4, 0, 0, None), (5, 0, 0, None))
     run(
         crm_sql,
-        "INSERT INTO sale VALUES (4, 2, 1, NULL, '2026-06-01', 'open', 360), (5, 4, 1, NULL, '2026-06-01', 'open', 100), "
+        "INSERT INTO sale (id, client_id, campaign_id, opportunity_id, sold_on, status, total) VALUES "
+        "(4, 2, 1, NULL, '2026-06-01', 'open', 360), (5, 4, 1, NULL, '2026-06-01', 'open', 100), "
         "(6, 3, 1, NULL, '2026-06-30', 'open', 5), (7, 5, 1, NULL, '2026-06-30', 'open', 20), "
         "(8, 5, 1, NULL, '2026-07-01', 'open', 5000), (9, 5, 1, NULL, '2026-06-30', 'cancelled', 5000)",
     )
@@ -138,7 +145,11 @@ PLACES = {
 def test_city_distance(crm_sql: Database, city_1: int, city_2: int, km: float) -> None:
     for id, (name, latitude, longitude) in PLACES.items():
         if id in (city_1, city_2):
-            run(crm_sql, f"INSERT INTO city VALUES ({id}, '{name}', 'XX', {latitude}, {longitude}, 1)")
+            run(
+                crm_sql,
+                "INSERT INTO city (id, name, country, latitude, longitude, population) VALUES "
+                f"({id}, '{name}', 'XX', {latitude}, {longitude}, 1)",
+            )
     ((_, _, found),) = ask(crm_sql, "city_distance", city_1=city_1, city_2=city_2)
     assert found == pytest.approx(km, rel=0.005, abs=1e-6)
 

@@ -173,7 +173,10 @@ def test_an_empty_batch(crm_sql: Database) -> None:
 def occupy(session: Session) -> None:
     """Write a sale with the id that the sequence gives next but one."""
     ((_, last, _),) = session.register([GOOD], [GOOD_LINE])
-    session.connection.execute(f"INSERT INTO sale VALUES ({last + 2}, 1, NULL, NULL, '2026-07-01', 'open', 0)")
+    session.connection.execute(
+        "INSERT INTO sale (id, client_id, campaign_id, opportunity_id, sold_on, status, total) VALUES "
+        f"({last + 2}, 1, NULL, NULL, '2026-07-01', 'open', 0)"
+    )
 
 
 def test_an_error_among_the_writes_undoes_them(crm_sql: Database, session: Session) -> None:
