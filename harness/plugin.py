@@ -27,6 +27,7 @@ pytest_plugins = (
     "harness.plugin_monitor",
     "harness.plugin_plans",
     "harness.plugin_load",
+    "harness.plugin_etl",
 )
 
 SUITE = pytest.StashKey[Suite]()

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import HostError, StoreError
+from harness.etl.keep import keep as keep_etl
+from harness.etl.kept import EtlRecord
 from harness.evidence.model import Evidence
 from harness.load.keep import keep as keep_load
 from harness.load.result import LoadResult
@@ -187,6 +189,8 @@ def unpack(told: Mapping[str, Any], suite: Suite, shown: Callable[[Path], str]) 
     for one in told["beside"]:
         if one["kind"] == "plans":
             path, _ = keep_pair(suite, _read(PlanPair, one["text"]), _pictures(one))
+        elif one["kind"] == "etl":
+            path = keep_etl(suite, _read(EtlRecord, one["text"]))
         else:
             path = keep_load(suite, _read(LoadResult, one["text"]))
         names |= dict.fromkeys(one["folders"], shown(path.parent))

@@ -81,9 +81,9 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A pair of plans, or a load's result, to be sent likewise: ``text`` is its JSON, ``kind`` says by what it is read."""
+    """A pair of plans, a load's result, the ETL's rounds, to be sent likewise: ``text`` is JSON, ``kind`` says of what."""
 
-    kind: str  # "plans", "load"
+    kind: str  # "plans", "load", "etl"
     path: Path  # of its file
     text: str
     pictures: Mapping[str, str] = field(default_factory=dict)

@@ -102,9 +102,11 @@ class Log:
         return bool(self._ask("SELECT etl_due(make_interval(secs => %s))", [every])[0][0])
 
     def until_due(self, every: float = PERIOD) -> float:
-        """Seconds to the beginning of the grid's next slot, by PromptSales's clock. The grid: whole periods since 1970."""
+        """Seconds to the beginning of the next slot of that grid, by PromptSales's clock."""
         found = self._ask(
-            "SELECT %(every)s - mod(extract(epoch FROM clock_timestamp()), %(every)s::numeric)", {"every": every}
+            "SELECT extract(epoch FROM date_bin(every, now, timestamptz '2000-01-01 00:00:00+00') + every - now)::float8 "
+            "FROM (SELECT clock_timestamp() AS now, make_interval(secs => %s) AS every) AS clock",
+            [every],
         )
         return float(found[0][0])
 

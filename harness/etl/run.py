@@ -27,7 +27,7 @@ WORKFLOW = "workflows/delta.hwf"
 
 _GRAIN = 0.5  # seconds between two looks at whether Hop has ended
 _LONGEST = 400  # characters of what Hop said
-_UNDER_WAY = re.compile(r"round (\d+) is under way[^:\n]*(?::\d\d[^:\n]*)*: two do not overlap")
+_UNDER_WAY = re.compile(r"round \d+ is under way since .*?: two do not overlap")
 _LINE = re.compile(r"^\S+ \S+ - (?P<who>.*?) - (?P<what>.*)$")
 _SHOWN = 90
 _UP = "start it with 'harness up', or give its URL"
@@ -77,6 +77,15 @@ class UnderWay(EtlError):
     """A round is under way: two do not overlap."""
 
 
+class NoRound(EtlError):
+    """Hop ended without having begun a round; ``why``, and ``log``, the file with all that it said."""
+
+    def __init__(self, why: str, log: Path) -> None:
+        super().__init__(f"{why}; no round was begun (all that it said: {log})")
+        self.why = why
+        self.log = log
+
+
 @dataclass(frozen=True, slots=True)
 class Launched:
     """A round that was run here."""
@@ -118,7 +127,7 @@ def run(
     with open_log(sales.url) as log:
         before = log.last_number()
         if (since := log.under_way()) is not None:
-            raise UnderWay(f"round {since[0]} is under way since {since[1]:%H:%M:%S}: two do not overlap")
+            raise UnderWay(f"round {since[0]} is under way since {since[1]:%Y-%m-%d %H:%M:%S}: two do not overlap")
     on_text("making logins")
     ended: Ended | None = None
     interrupt: BaseException | None = None
@@ -152,7 +161,7 @@ def run(
     except ServerError as error:
         raise ServerError(f"{error}; {why}") from None
     if found is None:
-        raise EtlError(f"{why}; no round was begun. All that it said: {ended.log}")
+        raise NoRound(why, ended.log)
     return Launched(found, seconds, ended.code, said, tuple(notes), ended.log)
 
 
