@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from harness.compare_cli import compare
 from harness.doctor_cli import doctor
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
+from harness.etl_cli import app as etl_app
 from harness.load_cli import app as load_app
 from harness.monitor_cli import monitor, spelled_out, watch_run
 from harness.plans_cli import app as plans_app
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(spec_app, name="spec")
 app.add_typer(plans_app, name="plans")
 app.add_typer(load_app, name="load")
+app.add_typer(etl_app, name="etl")
 
 RESULTS = Path("results")
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="the folder where evidence is kept")]

@@ -92,10 +92,10 @@ def period(text: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]?)\s*", text)
     if match and match[2] in _UNITS and float(match[1]) > 0:
         return float(match[1]) * _UNITS[match[2]]
-    raise BadPeriod(f"--every {text}: write seconds, minutes or hours, for example 90s, 11m, 1h")
+    raise WrongOption(f"--every {text}: write seconds, minutes or hours, for example 90s, 11m, 1h")
 
 
-class BadPeriod(EtlError):
-    """What is said of a period is none."""
+class WrongOption(EtlError):
+    """What is said on the command line is no period, or no source."""
 
     exit_code = 2
