@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -15,6 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import DataError
 from harness.promptsales import content_words as words
+from harness.promptsales.content_changes import (
+    Run,
+    change_content,
+    delete_content,
+    purge_outbox,
+    put_content,
+    renew_origin,
+    transact,
+)
 from harness.promptsales.images import CONTENT_TYPE, HEIGHT, WIDTH, picture
 from harness.promptsales.images_scenes import Scene, number, scene
 
@@ -131,10 +141,10 @@ def write_contents(
     with_images: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write contents, and their pictures, into PromptContent; how many they were.
+    """Write contents, and their pictures, into PromptContent in bulk; how many they were.
 
     Done twice, or again after it was killed, it leaves the same. ``progress`` is told after each batch how many were
-    written with it. Raises DataError.
+    written with it. The outbox is passed by, and told so: who reads it reads all contents anew. Raises DataError.
     """
     return ContentStore(database).write(contents, with_images, progress)
 
@@ -153,20 +163,62 @@ class ContentStore:
     ) -> int:
         """See :func:`write_contents`."""
         remaining, written = iter(contents), 0
-        while batch := list(islice(remaining, _BATCH)):
-            images = [one.picture() if with_images else None for one in batch]
-            self._write(batch, images)
-            written += len(batch)
-            if progress:
-                progress(len(batch))
+        try:
+            while batch := list(islice(remaining, _BATCH)):
+                images = [one.picture() if with_images else None for one in batch]
+                written += len(batch)
+                self._write(batch, images)
+                if progress:
+                    progress(len(batch))
+        finally:
+            if written:  # or some of it
+                with _told():
+                    renew_origin(self._database.command)
         return written
 
-    def _write(self, batch: list[Content], images: list[bytes | None]) -> None:
-        """Pictures before the contents that speak of them, and a picture's bytes before its entry, as GridFS does."""
-        from pymongo import ReplaceOne, UpdateOne
-        from pymongo.errors import BulkWriteError, PyMongoError
+    def put(self, content: Content | Document, with_image: bool = True) -> bool:
+        """Have a content there as it is given, a new one or instead of what was there; whether it is a new one.
 
-        pictures = [(one, image) for one, image in zip(batch, images, strict=True) if image is not None]
+        The outbox says so. Of a :class:`Content` the picture is written too. Raises DataError.
+        """
+        document = content
+        if isinstance(content, Content):
+            image = content.picture() if with_image else None
+            if image is not None:
+                with _told():
+                    self._write_pictures([(content, image)])
+            document = content.document(image)
+        assert isinstance(document, dict)
+        return transact(self._database, lambda run: put_content(run, document))
+
+    def change(self, content_id: int, update: Document) -> Document:
+        """Change a content by MongoDB's update operators, as ``{"$inc": {"likes": 1}}``; the content after it.
+
+        The outbox says so. Raises DataError, also if there is no such content.
+        """
+        return transact(self._database, lambda run: change_content(run, content_id, update))
+
+    def delete(self, content_id: int) -> None:
+        """Remove a content and its picture. The outbox says so. Raises DataError, also if there is no such content."""
+
+        def work(run: Run) -> None:
+            gone = delete_content(run, content_id)
+            if "image" in gone:
+                file_id = gone["image"]["file_id"]
+                run({"delete": f"{BUCKET}.files", "deletes": [{"q": {"_id": file_id}, "limit": 1}]})
+                run({"delete": f"{BUCKET}.chunks", "deletes": [{"q": {"files_id": file_id}, "limit": 0}]})
+
+        transact(self._database, work)
+
+    def purge(self, upto: int) -> int:
+        """Remove what the ETL has merged from the outbox, up to its watermark; how many entries. Raises DataError."""
+        with _told():
+            return purge_outbox(self._database.command, upto)
+
+    def _write_pictures(self, pictures: list[tuple[Content, bytes]]) -> None:
+        """A picture's bytes before its entry, as GridFS does."""
+        from pymongo import ReplaceOne, UpdateOne
+
         chunks: list[UpdateOne] = []
         files: list[ReplaceOne[Document]] = []
         for one, image in pictures:
@@ -174,14 +226,22 @@ class ContentStore:
                 new = {"$set": {"data": image[start : start + _CHUNK]}, "$setOnInsert": {"_id": _chunk_id(one.id, n)}}
                 chunks.append(UpdateOne({"files_id": one.id, "n": n}, new, upsert=True))
             files.append(ReplaceOne({"_id": one.id}, _file(one, image), upsert=True))
+        self._database[f"{BUCKET}.chunks"].bulk_write(chunks, ordered=False)
+        self._database[f"{BUCKET}.files"].bulk_write(files, ordered=False)
+
+    def _write(self, batch: list[Content], images: list[bytes | None]) -> None:
+        """Pictures before the contents that speak of them."""
+        from pymongo import ReplaceOne
+        from pymongo.errors import BulkWriteError, PyMongoError
+
+        pictures = [(one, image) for one, image in zip(batch, images, strict=True) if image is not None]
         documents = [
             ReplaceOne({"_id": one.id}, one.document(image), upsert=True)
             for one, image in zip(batch, images, strict=True)
         ]
         try:
             if pictures:
-                self._database[f"{BUCKET}.chunks"].bulk_write(chunks, ordered=False)
-                self._database[f"{BUCKET}.files"].bulk_write(files, ordered=False)
+                self._write_pictures(pictures)
             self._database["content"].bulk_write(documents, ordered=False)
         except BulkWriteError as error:
             failed = error.details.get("writeErrors") or [{}]
@@ -191,7 +251,7 @@ class ContentStore:
                 f"the first is {batch[min(index, len(batch) - 1)].id}: {why}"
             ) from error
         except PyMongoError as error:
-            raise DataError(f"PromptContent cannot be written: {error}") from error
+            raise _unwritten(error) from error
 
     def get(self, content_id: int) -> Document | None:
         """The document of a content, None if there is none."""
@@ -222,6 +282,21 @@ class ContentStore:
                 return bytes(stream.read())
         except NoFile as error:
             raise DataError(f"the picture of content {content_id} is gone") from error
+
+
+def _unwritten(error: Exception) -> DataError:
+    return DataError(f"PromptContent cannot be written: {error}")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of the driver as DataError."""
+    from pymongo.errors import PyMongoError
+
+    try:
+        yield
+    except PyMongoError as error:
+        raise _unwritten(error) from error
 
 
 def _chunk_id(content_id: int, n: int) -> Any:

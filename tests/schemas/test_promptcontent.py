@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from bson import Int64
 from polling import eventually
 from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 
@@ -122,11 +123,27 @@ def test_one_picture_belongs_to_one_content_but_many_have_none(content: Any) -> 
 
 def test_the_outbox_takes_changes_only(promptcontent_db: Database) -> None:
     outbox = promptcontent_db.connect()["outbox"]
-    outbox.insert_one({"content_id": 1, "operation": "update", "at": DAY, "content": PUBLISHED})
-    for change in ({"operation": "merge"}, {"content_id": "1"}, {"at": None}, {"_id": 7}):
+    entry = {"position": Int64(1), "content_id": 1, "operation": "update", "at": DAY, "content": PUBLISHED}
+    outbox.insert_one(dict(entry))
+    wrong: list[dict[str, Any]] = [{"operation": "merge"}, {"content_id": "1"}, {"at": None}, {"_id": 7}]
+    for change in [*wrong, {"position": 2}, {"position": Int64(0)}, {"position": None}]:
         with pytest.raises(WriteError):
-            outbox.insert_one({"content_id": 1, "operation": "update", "at": DAY} | change)
+            outbox.insert_one(entry | {"position": Int64(2)} | change)
+    with pytest.raises(DuplicateKeyError):
+        outbox.insert_one(entry)
     assert outbox.count_documents({}) == 1
+
+
+def test_the_counter_begins_with_an_origin_of_its_own(promptcontent_db: Database) -> None:
+    counter = promptcontent_db.connect()["counter"]
+    (begun,) = counter.find()
+    assert (begun["_id"], begun["position"]) == ("outbox", 0)
+    assert len(begun["origin"]) > 10
+    for change in ({"position": Int64(-1)}, {"position": "1"}, {"origin": ""}, {"more": 1}):
+        with pytest.raises(WriteError):
+            counter.update_one({}, {"$set": change})
+    with pytest.raises(WriteError):
+        counter.insert_one(begun | {"_id": "another"})
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
 from typing import Any
 
-from bson import ObjectId
 from locust import tag, task
 
 from harness.load.users.base import PromptUser, empty
+from harness.promptsales.content_changes import change_content
 
 _FIELDS = {"title": 1, "hashtags": 1, "likes": 1}
 _PAGE = 20
@@ -51,14 +50,11 @@ class Editor(PromptUser):
     @tag("write")
     @task(2)
     def like_content(self) -> None:
-        """One like more, and the outbox's entry with it, in one transaction: two at once are a write conflict."""
+        """One like more, and the outbox's entry with it, in one transaction: two changes at once are a write conflict."""
         content = self.contents.one()
 
         def work(client: Any) -> None:
-            now = datetime.now(UTC)
-            client.command({"update": "content", "updates": [{"q": {"_id": content}, "u": {"$inc": {"likes": 1}}}]})
-            entry = {"_id": ObjectId(), "content_id": content, "operation": "update", "at": now}
-            client.command({"insert": "outbox", "documents": [entry]})
+            change_content(client.command, content, {"$inc": {"likes": 1}})
 
         self.request("like content", lambda client: client.transaction(work, self.level))
 
