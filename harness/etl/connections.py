@@ -76,7 +76,7 @@ def _relational(target: Target) -> dict[str, str]:
     name = target.logical.upper()
     url = _Url(target, 5432 if target.engine == "postgresql" else 1433)
     if target.engine == "postgresql":
-        jdbc = f"{_postgresql(url)}&ApplicationName=promptsales-etl"
+        jdbc = f"{_postgresql(url)}&defaultRowFetchSize=5000&ApplicationName=promptsales-etl"
     else:
         jdbc = _sqlserver(url)
     return {
