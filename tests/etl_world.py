@@ -20,6 +20,14 @@ from harness.promptsales.content import ContentStore
 from harness.servers.base import Target
 
 
+def moved(done: Round) -> dict[str, tuple[int, int, int, int]]:
+    """Of each source: rows read, inserted, updated, deleted."""
+    return {one.source: (one.read, one.inserted, one.updated, one.deleted) for one in done.runs}
+
+
+NOTHING = dict.fromkeys(SOURCES, (0, 0, 0, 0))
+
+
 @dataclass
 class World:
     """Five databases and a Hop."""

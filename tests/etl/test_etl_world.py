@@ -5,43 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import subprocess
+import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import psycopg
 import pytest
-from etl_world import World, world
-from polling import eventually
+from etl_world import NOTHING, World, moved
 
-from harness.errors import HarnessError, ServerError, ServerUnavailable
-from harness.etl.connections import variables
-from harness.etl.hop import Hop, Running
-from harness.etl.model import SOURCES, Round
-from harness.etl.run import UnderWay, run
+from harness.errors import HarnessError, ServerError
+from harness.etl.model import SOURCES
 from harness.promptsales.coherence import check
 
 pytestmark = pytest.mark.etl
 
 
-@pytest.fixture
-def there(giving, hop) -> Iterator[World]:
-    """A world of its own for the test."""
-    try:
-        with world(giving, hop) as made:
-            yield made
-    except ServerUnavailable as error:
-        pytest.skip(str(error))
-
-
-def moved(done: Round) -> dict[str, tuple[int, int, int, int]]:
-    """Of each source: rows read, inserted, updated, deleted."""
-    return {one.source: (one.read, one.inserted, one.updated, one.deleted) for one in done.runs}
-
-
 SALE = "INSERT INTO sale (id, client_id, campaign_id, sold_on, status, total)"
-NOTHING = dict.fromkeys(SOURCES, (0, 0, 0, 0))
 
 
 def test_the_first_round_brings_all_the_second_nothing_the_third_what_changed(there: World):
@@ -76,7 +56,7 @@ def test_the_first_round_brings_all_the_second_nothing_the_third_what_changed(th
 
 def test_a_late_commit_is_not_lost(there: World):
     there.round()
-    insert = "INSERT INTO sale (id, client_id, campaign_id, sold_on, status, total) VALUES (%s, 1, 1, '2026-01-05', 'open', 70)"
+    insert = f"{SALE} VALUES (%s, 1, 1, '2026-01-05', 'open', 70)"
     late = there.databases["promptcrm"].connect(autocommit=False)
     late.execute(insert, [900_001])
     there.crm.execute(insert, [900_002])
@@ -159,127 +139,38 @@ def test_promptsales_that_goes_away_in_the_middle(there: World):
     assert there.wrong() == []
 
 
-def test_two_at_once(there: World):
-    ended: list[Any] = []
-
-    def go() -> None:
-        try:
-            ended.append(run(there.targets, there.hop).round)
-        except UnderWay as problem:
-            ended.append(problem)
-
-    threads = [threading.Thread(target=go) for _ in range(2)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert len(ended) == 2
-    rounds = [one for one in ended if isinstance(one, Round)]
-    assert [one.succeeded for one in rounds] in ([True], [True, True])
-    assert there.wrong() == []
-    assert moved(there.round()) == NOTHING
-
-
-class Killed:
-    """A Hop that gets SIGKILL some time after its start."""
-
-    def __init__(self, hop: Hop, after: float) -> None:
-        self._hop = hop
-        self._after = after
-
-    def start(self, workflow: str, variables: Mapping[str, str], on_line: Callable[[str], None]) -> Running:
-        running = self._hop.start(workflow, variables, on_line)
-
-        def kill() -> None:
-            with contextlib.suppress(OSError):
-                os.kill(running.pid, 9)
-
-        timer = threading.Timer(self._after, kill)
-        timer.daemon = True
-        timer.start()
-        return running
+@pytest.fixture
+def small_disk(there: World) -> Iterator[str]:
+    """A tablespace of PromptSales's server that is soon full."""
+    uid = os.stat(there.sales.execute("SHOW data_directory").fetchone()[0]).st_uid
+    folder = tempfile.mkdtemp(prefix="promptsales-small-", dir="/tmp")  # where the server's user gets to
+    os.chmod(folder, 0o755)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        os.rmdir(folder)
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
+    name = f"small_{os.getpid()}"
+    try:
+        os.chown(folder, uid, -1)
+        there.sales.execute(f"CREATE TABLESPACE {name} LOCATION '{folder}'")
+        yield name
+    finally:
+        there.sales.execute("ALTER TABLE staging.sale SET TABLESPACE pg_default")
+        there.sales.execute(f"DROP TABLESPACE IF EXISTS {name}")
+        subprocess.run(["umount", folder], check=True)
+        os.rmdir(folder)
 
 
-KILLS = 20
-
-
-def test_killed_at_twenty_moments_nothing_is_lost_and_nothing_comes_twice(there: World, record_property):
-    """Every second time whoever launched it dies too, so that nobody tidies up."""
-    begin = time.monotonic()
+def test_a_disk_that_is_full(there: World, small_disk: str):
     there.round()
-    usual = time.monotonic() - begin
-    chance = random.Random(20)
-    states: list[str] = []
-    for number in range(KILLS):
-        there.change(chance, 25)
-        after = chance.uniform(0.1, 1.0) * usual
-        before = there.sales.execute("SELECT coalesce(max(round), 0) FROM etl_run").fetchone()[0]
-        if number % 2:
-            with contextlib.suppress(HarnessError):
-                run(there.targets, Killed(there.hop, after))
-        else:
-            start = there.hop.start("workflows/delta.hwf", variables(there.targets), lambda line: None)
-            with start as running, contextlib.suppress(TimeoutError):
-                running.wait(after)
-        states.append(reached(there, before))
-        if number % 5 == 4:
-            complete(there)
-            assert there.wrong() == []
-    record_property("killed", ", ".join(states))
-    complete(there)
+    there.sales.execute(f"ALTER TABLE staging.sale SET TABLESPACE {small_disk}")
+    there.crm.execute(f"{SALE} SELECT 900000 + n, 1, 1, '2026-01-05', 'open', 1 FROM generate_series(1, 9000) AS n")
+    there.store.change(1, {"$set": {"title": "Meanwhile"}})
+    done = there.round()
+    assert {one.source: one.status for one in done.runs if one.status == "failed"} == {"promptcrm": "failed"}
+    assert "No space left" in (done.runs[SOURCES.index("promptcrm")].message or "")
+    there.sales.execute("ALTER TABLE staging.sale SET TABLESPACE pg_default")
+    assert moved(there.round())["promptcrm"] == (9000, 9000, 0, 0)
     assert there.wrong() == []
-    assert moved(there.round()) == NOTHING
-    assert there.sales.execute("SELECT count(*) FROM etl_run WHERE status = 'running'").fetchone() == (0,)
-
-
-def reached(there: World, before: int) -> str:
-    """How far a killed round came: how many sources it merged."""
-    rows = there.sales.execute("SELECT status FROM etl_run WHERE round > %s", [before]).fetchall()
-    return "not begun" if not rows else f"{[status for (status,) in rows].count('succeeded')} of 4 merged"
-
-
-def complete(there: World) -> Round:
-    """A round from beginning to end, begun as soon as the one that was killed is known to be dead."""
-
-    def begun() -> Round | None:
-        try:
-            return there.round()
-        except UnderWay:
-            return None
-
-    done = eventually(begun)
-    assert done.succeeded, done
-    return done
-
-
-WRITERS, TRANSACTIONS = 4, 10_000
-
-
-def test_ten_thousand_transactions_meanwhile(there: World):
-    there.round()
-    failures: list[BaseException] = []
-
-    def write(number: int) -> None:
-        chance = random.Random(number)
-        try:
-            mine = World(there.databases, there.hop)
-            for _ in range(TRANSACTIONS // WRITERS):
-                mine.change(chance)
-        except BaseException as problem:  # noqa: BLE001 - told by the test
-            failures.append(problem)
-
-    writers = [threading.Thread(target=write, args=[number]) for number in range(WRITERS)]
-    for one in writers:
-        one.start()
-    rounds = 0
-    while any(one.is_alive() for one in writers):
-        done = there.round()
-        assert done.succeeded, done
-        rounds += 1
-    for one in writers:
-        one.join()
-    assert failures == []
-    assert rounds >= 2
-    assert there.round().succeeded
-    assert there.wrong() == []
-    assert moved(there.round()) == NOTHING
