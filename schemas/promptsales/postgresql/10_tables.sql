@@ -40,7 +40,7 @@ CREATE TABLE client (
 COMMENT ON TABLE client IS 'From PromptCrm; nothing sensitive comes here';
 
 CREATE TABLE campaign_month (
-    campaign_id int NOT NULL CONSTRAINT fk_campaign_month_campaign REFERENCES campaign (id),
+    campaign_id int NOT NULL CONSTRAINT fk_campaign_month_campaign REFERENCES campaign (id) DEFERRABLE,
     month date NOT NULL,
     impressions bigint NOT NULL DEFAULT 0,
     clicks bigint NOT NULL DEFAULT 0,
@@ -54,7 +54,7 @@ CREATE TABLE campaign_month (
 COMMENT ON TABLE campaign_month IS 'Metrics of PromptAds and sales of PromptCrm that are put down to the campaign, not the cancelled ones';
 
 CREATE TABLE client_month (
-    client_id int NOT NULL CONSTRAINT fk_client_month_client REFERENCES client (id),
+    client_id int NOT NULL CONSTRAINT fk_client_month_client REFERENCES client (id) DEFERRABLE,
     month date NOT NULL,
     sales int NOT NULL DEFAULT 0,
     revenue numeric(14, 2) NOT NULL DEFAULT 0,
@@ -65,15 +65,17 @@ CREATE TABLE client_month (
 COMMENT ON TABLE client_month IS 'Sales of PromptCrm, not the cancelled ones, and interactions';
 
 CREATE TABLE content_month (
-    content_id int NOT NULL CONSTRAINT fk_content_month_content REFERENCES content (id),
+    content_id int NOT NULL CONSTRAINT fk_content_month_content REFERENCES content (id) DEFERRABLE,
     month date NOT NULL,
     impressions bigint NOT NULL DEFAULT 0,
     clicks bigint NOT NULL DEFAULT 0,
     interactions bigint NOT NULL DEFAULT 0,
+    views bigint NOT NULL DEFAULT 0,
+    likes bigint NOT NULL DEFAULT 0,
     CONSTRAINT pk_content_month PRIMARY KEY (content_id, month),
     CONSTRAINT ck_content_month_month CHECK (extract(day FROM month) = 1)
 );
-COMMENT ON TABLE content_month IS 'Metrics of the ads that show it (PromptAds), interactions with it (PromptCrm)';
+COMMENT ON TABLE content_month IS 'Metrics of the ads that show it (PromptAds), interactions (PromptCrm), views and likes (cache)';
 
 CREATE TABLE month_summary (
     month date CONSTRAINT pk_month_summary PRIMARY KEY,

@@ -7,11 +7,13 @@ CREATE TABLE etl_watermark (
     source varchar(40) CONSTRAINT pk_etl_watermark PRIMARY KEY,
     kind varchar(20) NOT NULL,
     upper_bound text NOT NULL,
+    origin text,
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT ck_etl_watermark_kind CHECK (kind IN ('xid8', 'rowversion', 'resume_token', 'outbox', 'stream_id'))
 );
 COMMENT ON TABLE etl_watermark IS 'Up to where a source has been merged; set in the transaction that merges. No row: nothing yet';
 COMMENT ON COLUMN etl_watermark.upper_bound IS 'What the next window begins with, as text, in the form that kind says';
+COMMENT ON COLUMN etl_watermark.origin IS 'Which database the source was: another one (restored, made anew) is read from the beginning';
 
 CREATE TABLE etl_run (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_etl_run PRIMARY KEY,
@@ -27,6 +29,9 @@ CREATE TABLE etl_run (
     rows_quarantined bigint NOT NULL DEFAULT 0,
     status varchar(12) NOT NULL DEFAULT 'running',
     message text,
+    round bigint, -- one go over all sources; NULL: a run by hand
+    touched_at timestamptz, -- the last sign of life before its end
+    CONSTRAINT uq_etl_run_round_source UNIQUE (round, source),
     CONSTRAINT ck_etl_run_status CHECK (status IN ('running', 'succeeded', 'failed')),
     CONSTRAINT ck_etl_run_finished CHECK ((status = 'running') = (finished_at IS NULL)),
     CONSTRAINT ck_etl_run_times CHECK (finished_at >= started_at),
@@ -77,3 +82,22 @@ LEFT JOIN (
     SELECT source, count(*) AS rows FROM etl_quarantine WHERE resolved_at IS NULL GROUP BY source
 ) AS quarantined USING (source);
 COMMENT ON VIEW etl_state IS 'One row for each source: how its last run went and how far behind it is';
+
+CREATE VIEW etl_log AS
+SELECT
+    round,
+    source,
+    status,
+    started_at,
+    finished_at,
+    round(extract(epoch FROM finished_at - started_at), 3) AS seconds,
+    window_from,
+    window_to,
+    rows_read,
+    rows_inserted,
+    rows_updated,
+    rows_deleted,
+    rows_quarantined,
+    message
+FROM etl_run;
+COMMENT ON VIEW etl_log IS 'What each run of the ETL did, for people; a round has one run of each source';

@@ -28,7 +28,7 @@ GRANT USAGE ON SCHEMA public
 TO promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin;
 
 -- The reader sees the boards: nothing of single clients.
-GRANT SELECT ON plan, content, month_summary, month_board, campaign_performance, content_reach, etl_state
+GRANT SELECT ON plan, content, month_summary, month_board, campaign_performance, content_reach, etl_state, etl_log
 TO promptsales_reader, promptsales_analyst, promptsales_admin;
 
 -- The analyst sees all summaries, and what clients are worth; no identities, no sessions, no audit log.
@@ -38,10 +38,26 @@ TO promptsales_analyst, promptsales_admin;
 -- The ETL writes what comes from elsewhere and what it keeps for itself. month_summary is the triggers' work.
 GRANT SELECT, INSERT, UPDATE, DELETE ON campaign, content, client, campaign_month, client_month, content_month
 TO promptsales_etl;
-GRANT SELECT, INSERT, UPDATE ON etl_watermark, etl_run, etl_quarantine TO promptsales_etl;
-GRANT SELECT ON month_summary, etl_state TO promptsales_etl;
-GRANT USAGE, CREATE ON SCHEMA staging TO promptsales_etl;
+GRANT SELECT, INSERT, UPDATE ON etl_run, etl_quarantine TO promptsales_etl;
+GRANT SELECT, INSERT, UPDATE, DELETE ON etl_watermark TO promptsales_etl;
+GRANT SELECT ON month_summary, etl_state, etl_log TO promptsales_etl;
+GRANT USAGE ON SEQUENCE etl_round TO promptsales_etl;
+GRANT EXECUTE ON FUNCTION
+    etl_due(interval), etl_begin(), etl_window(bigint, text), etl_merge(bigint, text), etl_fail(bigint, text, text), etl_forget(text)
+TO promptsales_etl;
 GRANT EXECUTE ON FUNCTION rebuild_month_summary() TO promptsales_etl, promptsales_admin;
+
+-- The functions run with the caller's rights: these are what a merge needs of the places where it works.
+REVOKE ALL ON SCHEMA staging, fact
+FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin;
+REVOKE ALL ON ALL TABLES IN SCHEMA staging, fact
+FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA staging
+FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin;
+GRANT USAGE ON SCHEMA staging, fact TO promptsales_etl;
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA staging TO promptsales_etl;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA fact TO promptsales_etl;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA staging TO promptsales_etl;
 
 -- The issuer of sessions touches no table.
 GRANT EXECUTE ON FUNCTION
