@@ -58,6 +58,10 @@ def seed(
         typer.Option("--finish/--no-finish", help="write the sums by month (default: unless --range is given)"),
     ] = None,
     finish_only: Annotated[bool, typer.Option("--finish-only", help="write nothing else")] = False,
+    sources: Annotated[
+        bool,
+        typer.Option("--sources", help="fill what the ETL reads from, and leave to it what it brings to PromptSales"),
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="empty the tables first, whoever has filled them")] = False,
     servers: Servers = None,
 ) -> None:
@@ -74,6 +78,10 @@ def seed(
     within = _range(range_)
     wanted = _names(only) or (("promptcrm", "promptsales") if within else LOGICAL)
     check_range(plan, within, wanted)
+    if sources and (finish or finish_only):
+        raise DataError(
+            "--sources leaves the sums by month to the ETL: give neither --finish nor --finish-only with it"
+        )
     where = console()
     places = _places(wanted, servers, strict=bool(only or within))
     _use_certificate("promptcrm" in places, make=True)
@@ -88,10 +96,13 @@ def seed(
             replace=replace,
             fill=not finish_only,
             finish=finish_only or (finish if finish is not None else within is None),
+            sources=sources,
             listen=listen,
         )
     for line in _lines(summary, time.monotonic() - begin):
         say(where, line)
+    if sources and "promptsales" in places:
+        say(where, "campaigns, contents, clients and sums come into promptsales with 'harness etl run'")
 
 
 def coherence(
