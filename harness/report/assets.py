@@ -65,7 +65,7 @@ def _pictures() -> str:
 
 
 def _chart_lines() -> str:
-    return "".join(f".chart .c{i}{{stroke:var(--c{i})}}" for i in range(8))
+    return "".join(f".chart .c{i}{{stroke:var(--c{i})}}.etl-picture .c{i}{{fill:var(--c{i})}}" for i in range(8))
 
 
 def _file(name: str) -> str:

@@ -89,7 +89,14 @@ def compare(before: Path, after: Path, numbers: Mapping[str, int] | None = None)
 def previous(folder: Path) -> Path | None:
     """The run before this one in the same results: the greatest id below its own that holds anything to compare."""
     runs = sorted((one for one in folder.parent.iterdir() if one.is_dir() and not one.is_symlink()), reverse=True)
-    return next((one for one in runs if one.name < folder.name and (one / "run.json").is_file()), None)
+    return next((one for one in runs if one.name < folder.name and _comparable(one)), None)
+
+
+def _comparable(run: Path) -> bool:
+    """Whether it is a run that kept something else than rounds of the ETL, which are compared with nothing."""
+    if not (run / "run.json").is_file() or not (run / "etl").is_dir():
+        return (run / "run.json").is_file()
+    return any((run / name).is_dir() for name in ("load", "plans")) or bool(read_lines(run))
 
 
 def _by_id(lines: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:

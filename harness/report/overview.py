@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from harness.etl.kept import EtlRecord
 from harness.evidence.model import Evidence
 from harness.load.result import LoadResult
 from harness.monitor.series import Series
@@ -15,6 +16,7 @@ from harness.plans.model import PlanPair
 from harness.report import machines, words
 from harness.report.cases import Case
 from harness.report.columns import cut
+from harness.report.etl import failures
 from harness.report.specifications import Listed, Specification
 from harness.vocabulary import ENGINES, PRODUCTS, REAL_ENGINE, label
 
@@ -97,7 +99,9 @@ class Unmet:
     summary: str
 
 
-def unmet(cases: Iterable[Case], pairs: Sequence[PlanPair], loads: Sequence[LoadResult]) -> list[Unmet]:
+def unmet(
+    cases: Iterable[Case], pairs: Sequence[PlanPair], loads: Sequence[LoadResult], etl: Sequence[EtlRecord] = ()
+) -> list[Unmet]:
     """All that did not pass: what failed before what could not be judged."""
     made = [Unmet(one.status, one.id, f"#case-{one.number}", one.summary) for one in cases if one.status != "passed"]
     made += [
@@ -105,6 +109,11 @@ def unmet(cases: Iterable[Case], pairs: Sequence[PlanPair], loads: Sequence[Load
     ]
     made += [
         _unmet_beside(one, one.name, f"#load-{place}") for place, one in enumerate(loads, 1) if one.status != "passed"
+    ]
+    made += [
+        Unmet(one.status, one.title or one.name, f"#etl-{place}", cut(failures(one), _UNMET))
+        for place, one in enumerate(etl, 1)
+        if one.status not in ("", "passed")
     ]
     return sorted(made, key=lambda one: one.status != "failed")
 
@@ -125,16 +134,19 @@ def headline(
     listed: Sequence[Specification],
     pairs: int = 0,
     loads: int = 0,
+    etl: Sequence[EtlRecord] = (),
 ) -> str:
     """When it ran, how long, how much."""
     seconds = f"{float(run['seconds']):.1f} s" if run.get("seconds") else ""
     facts = [str(run.get("started") or ""), seconds]
-    if cases or not (permutations or pairs or loads):
+    if cases or not (permutations or pairs or loads or etl):
         facts.append(words.counted(len(cases), "case"))
     if permutations:
         facts.append(words.permutations(len(permutations), len(listed)))
     facts += [words.counted(pairs, "pair") + " of plans"] if pairs else []
     facts += [words.counted(loads, "load run")] if loads else []
+    rounds = sum(not one.earlier for record in etl for one in record.rounds)
+    facts += [words.counted(rounds, "round") + " of the ETL"] if etl else []
     return ", ".join(fact for fact in facts if fact)
 
 
@@ -163,7 +175,7 @@ def more_places(known: Sequence[tuple[str, str]], labels: Iterable[tuple[str, st
 
 
 def labels(
-    pairs: Iterable[PlanPair], loads: Iterable[LoadResult], series: Iterable[Series]
+    pairs: Iterable[PlanPair], loads: Iterable[LoadResult], series: Iterable[Series], etl: Iterable[EtlRecord] = ()
 ) -> Iterator[tuple[str, str]]:
     """The databases that these speak of, as :func:`more_places` takes them."""
     for one in series:
@@ -172,6 +184,7 @@ def labels(
         yield label(pair.logical, pair.engine, stand_in=bool(pair.stand_in)), pair.version
     for load in loads:
         yield from ((kind.database, "") for kind in load.requests)
+    yield from ((one.database, "") for one in etl)
 
 
 def hosts(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[str]:

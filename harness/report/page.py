@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.etl.kept import EtlRecord
 from harness.evidence.model import Evidence
 from harness.evidence.store import in_full
 from harness.load.result import LoadResult
@@ -23,6 +24,7 @@ from harness.plans.model import PlanPair
 from harness.report import assets, charts, machines, overview, words
 from harness.report.cases import MOST_READS, SIGN, case_of, pack, told
 from harness.report.compare import Differences
+from harness.report.etl import etl_views
 from harness.report.load import load_views, monitor_view
 from harness.report.pairs import milliseconds, pair_views
 from harness.report.reading import paired
@@ -43,6 +45,7 @@ class Extras:
     pairs: list[PlanPair] = field(default_factory=list)
     loads: list[LoadResult] = field(default_factory=list)
     series: list[Series] = field(default_factory=list)
+    etl: list[EtlRecord] = field(default_factory=list)
     before: Path | None = None  # the run to compare with
     changes: Differences | None = None
     problems: list[str] = field(default_factory=list)  # what could not be read, one line each
@@ -112,12 +115,13 @@ def report_html(
         + [str(line["status"]) for line, _ in permutations]
         + [pair.status for pair in extras.pairs]
         + [load.status for load in extras.loads]
+        + [one.status for one in extras.etl if one.status]
     )
     counts = {status: statuses[status] for status in SIGN}
     pairs = pair_views(extras.pairs)
     by_id = {str(line["id"]): number for number, (line, _) in enumerate(ordinary, 1)}
     places_known = overview.places(evidences)
-    labels = overview.labels(extras.pairs, extras.loads, extras.series)
+    labels = overview.labels(extras.pairs, extras.loads, extras.series, extras.etl)
     loads = load_views(extras.loads, extras.series)
     script = assets.script("charts.js", "page.js")
     styles = [assets.style()]
@@ -134,16 +138,19 @@ def report_html(
             several=len({one.where for one in listed}) > 1,
             matrix=overview.matrix(cases),
             separate=_SEPARATE,
-            unmet=overview.unmet([*cases, *special], extras.pairs, extras.loads),
+            unmet=overview.unmet([*cases, *special], extras.pairs, extras.loads, extras.etl),
             most_unmet=_MOST_UNMET,
             slowest=overview.slowest(cases),
             counts=counts,
             shares=overview.shares(counts),
             places=places_known + overview.more_places(places_known, labels),
             hosts=overview.hosts(run, evidences),
-            headline=overview.headline(run, cases, permutations, listed, len(extras.pairs), len(extras.loads)),
+            headline=overview.headline(
+                run, cases, permutations, listed, len(extras.pairs), len(extras.loads), extras.etl
+            ),
             pairs=pairs,
             loads=loads,
+            etl=etl_views(extras.etl),
             monitor=monitor_view(extras.series, run, by_id, loads),
             changes=extras.changes,
             problems=extras.problems,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import StoreError
+from harness.etl.kept import read_records
 from harness.evidence.model import Evidence
 from harness.load.result import read_results
 from harness.monitor.series import read_series
@@ -29,6 +30,9 @@ def whole_report(
     extras.pairs = _read(lambda: read_pairs(folder), [], extras)
     extras.loads = _read(lambda: read_results(folder), [], extras)
     extras.series = _read(lambda: read_series(folder), [], extras)
+    extras.etl = _read(lambda: read_records(folder), [], extras)
+    if extras.etl and not (run.get("cases") or extras.pairs or extras.loads):
+        return report_html(run, evidences, pictures, extras)  # nothing that another run could have had too
     extras.before = _read(lambda: previous(folder), None, extras)
     if extras.before is not None:
         before = extras.before
