@@ -87,13 +87,17 @@ def merge_rows(connection: Any, source: str, whole: bool = False, upper: str = "
     return merged
 
 
-def merge_contents(connection: Any, contents: list[Any] | None, entries: list[Any], upper: int | None = None, origin: str = "c") -> Merged:
+def merge_contents(
+    connection: Any, contents: list[Any] | None, entries: list[Any], upper: int | None = None, origin: str = "c"
+) -> Merged:
     """A round of PromptContent: all of it (``contents``), or ``entries`` of the outbox. Texts are staged as they are."""
     own = Round(connection)
     own.window("promptcontent")
     own.stage_window("promptcontent", contents is not None, origin, None if upper is None else str(upper))
     texts = [("content", one) for one in contents or []] + [("outbox", one) for one in entries]
-    own.stage("content", [(kind, one if isinstance(one, str) else json.dumps(one)) for kind, one in texts], "kind document")
+    own.stage(
+        "content", [(kind, one if isinstance(one, str) else json.dumps(one)) for kind, one in texts], "kind document"
+    )
     merged = own.merge("promptcontent")
     own.end()
     return merged
@@ -123,7 +127,11 @@ def document(number: int, title: str = "", hashtags: list[str] | None = None) ->
 
 def entry(position: int, number: int, content: dict[str, Any] | None = None) -> dict[str, Any]:
     """An entry of the outbox; without content: deleted."""
-    made = {"position": {"$numberLong": str(position)}, "content_id": number, "operation": "update" if content else "delete"}
+    made = {
+        "position": {"$numberLong": str(position)},
+        "content_id": number,
+        "operation": "update" if content else "delete",
+    }
     return made | ({"content": content} if content else {})
 
 
@@ -152,7 +160,8 @@ class State:
         """What PromptSales must hold: a row counts if it is right and what it refers to counts."""
         contents = {key: row for key, row in self.content.items() if row[0] is not None and len(row[0]) <= 120}
         campaigns = {
-            key: row for key, row in self.campaign.items()
+            key: row
+            for key, row in self.campaign.items()
             if row[1] in ("draft", "active", "paused", "finished") and row[3] >= row[2] and row[4] >= 0
         }
         clients = {key: row for key, row in self.client.items() if len(row[0]) <= 120}
@@ -169,7 +178,12 @@ class State:
                 if content is not None:
                     of_content.add((content, day.replace(day=1)), impressions, clicks, 0, 0, 0)
         for client, campaign, day, status, total in self.sale.values():
-            if client in clients and (campaign is None or campaign in campaigns) and status in ("open", "closed") and total >= 0:
+            if (
+                client in clients
+                and (campaign is None or campaign in campaigns)
+                and status in ("open", "closed")
+                and total >= 0
+            ):
                 of_client.add((client, day.replace(day=1)), 1, total, 0)
                 of_month.add(day.replace(day=1), 0, 1, total, 0)
                 if campaign is not None:

@@ -39,7 +39,9 @@ class World:
     def change(self) -> None:
         """One change of one source, now and then one that is wrong or speaks of what is not there."""
         c, now = self.chance, self.now
-        kind = c.choice(["content", "campaign", "ad", "metric_day", "client", "sale", "interaction", "activity"] * 2 + ["sale"])
+        kind = c.choice(
+            ["content", "campaign", "ad", "metric_day", "client", "sale", "interaction", "activity"] * 2 + ["sale"]
+        )
         day, few, more = c.choice(DAYS), c.randint(1, 5), c.randint(1, 15)
         gone = c.random() < 0.25
         maybe = lambda most: c.choice([None, *range(1, most + 1)])  # noqa: E731
@@ -68,8 +70,13 @@ class World:
             return
         rows[key] = {
             "campaign": lambda: (
-                f"n{more}", c.choice(["active", "active", "done"] if c.random() < 0.3 else ["active", "draft"]),
-                DAYS[0], DAYS[c.randint(0, 2)], more, maybe(5), c.randint(1, 3),
+                f"n{more}",
+                c.choice(["active", "active", "done"] if c.random() < 0.3 else ["active", "draft"]),
+                DAYS[0],
+                DAYS[c.randint(0, 2)],
+                more,
+                maybe(5),
+                c.randint(1, 3),
             ),
             "ad": lambda: (few, maybe(5)),
             "metric_day": lambda: (more * 10, more, c.choice([1, 1, 1, -1]), c.randint(0, 9)),
@@ -83,7 +90,9 @@ class World:
         if source == "cache":
             entries, self.entries_read = self.entries[self.entries_read :], len(self.entries)
             self.read.activity = list(self.now.activity)
-            return merge_activity(connection, entries, f"{self.entries[-1][0] if self.entries else '0-0'} {len(self.entries)}")
+            return merge_activity(
+                connection, entries, f"{self.entries[-1][0] if self.entries else '0-0'} {len(self.entries)}"
+            )
         whole = source not in self.merged_once or self.chance.random() < 0.15
         self.merged_once.add(source)
         if source == "promptcontent":

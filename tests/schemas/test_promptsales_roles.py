@@ -19,17 +19,45 @@ FILE = Path(__file__).parents[2] / "schemas/promptsales/postgresql/server/10_rol
 
 R, RI, RIU, RIUD, RU = "SELECT", "SELECT INSERT", "SELECT INSERT UPDATE", "SELECT INSERT UPDATE DELETE", "SELECT UPDATE"
 BOARDS = dict.fromkeys(
-    ("plan", "content", "month_summary", "month_board", "campaign_performance", "content_reach", "etl_state"), R
+    (
+        "plan",
+        "content",
+        "month_summary",
+        "month_board",
+        "campaign_performance",
+        "content_reach",
+        "etl_state",
+        "etl_log",
+    ),
+    R,
 )
 SUMMARIES = dict.fromkeys(("campaign", "campaign_month", "client_month", "content_month", "client_value"), R)
+JUDGED = ("campaign", "ad", "metric_day", "client", "sale", "interaction", "content_read", "activity_read")
+STAGED = (
+    *JUDGED,
+    *(
+        "source_window",
+        "content",
+        "activity",
+        "moved",
+        "metric_touched",
+        "campaign_part",
+        "client_part",
+        "content_part",
+    ),
+)
 MAY = {
     "promptsales_reader": BOARDS,
     "promptsales_analyst": BOARDS | SUMMARIES,
     "promptsales_etl": dict.fromkeys(
         ("campaign", "content", "client", "campaign_month", "client_month", "content_month"), RIUD
     )
-    | dict.fromkeys(("etl_watermark", "etl_run", "etl_quarantine"), RIU)
-    | dict.fromkeys(("month_summary", "etl_state"), R),
+    | dict.fromkeys(("etl_run", "etl_quarantine"), RIU)
+    | {"etl_watermark": RIUD}
+    | dict.fromkeys(("month_summary", "etl_state", "etl_log"), R)
+    | dict.fromkeys(("fact.ad", "fact.metric_day", "fact.sale", "fact.interaction"), RIUD)
+    | {f"staging.{name}": f"{RIUD} TRUNCATE" for name in STAGED}
+    | {f"staging.{name}_judged": R for name in JUDGED},
     "promptsales_sso": {},
     "promptsales_admin": BOARDS
     | SUMMARIES
@@ -42,7 +70,7 @@ SESSIONS = "session_identity roles_of"
 CALLS = {
     "promptsales_reader": SESSIONS,
     "promptsales_analyst": SESSIONS,
-    "promptsales_etl": "rebuild_month_summary",
+    "promptsales_etl": "rebuild_month_summary etl_due etl_begin etl_window etl_merge etl_fail etl_forget",
     "promptsales_sso": f"{SESSIONS} begin_login end_login open_session touch_session refresh_session revoke_session "
     "revoke_all purge_sessions",
     "promptsales_admin": f"{SESSIONS} revoke_all purge_sessions rebuild_month_summary close_finished_campaigns",
@@ -57,9 +85,10 @@ def connection(promptsales_db):
 @pytest.mark.parametrize("role", ROLES)
 def test_each_role_has_these_rights_and_no_other(connection, role):
     granted = connection.execute(
-        "SELECT c.relname, p FROM pg_class AS c, "
+        "SELECT CASE c.relnamespace WHEN 'public'::regnamespace THEN c.relname "
+        "ELSE c.relnamespace::regnamespace || '.' || c.relname END, p FROM pg_class AS c, "
         "unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS p "
-        "WHERE c.relnamespace IN ('public'::regnamespace, 'staging'::regnamespace) AND c.relkind IN ('r', 'v', 'm', 'p') "
+        "WHERE c.relnamespace::regnamespace::text IN ('public', 'staging', 'fact') AND c.relkind IN ('r', 'v', 'm', 'p') "
         "AND has_table_privilege(%s, c.oid, p)",
         [role],
     ).fetchall()
@@ -72,10 +101,16 @@ def test_each_role_has_these_rights_and_no_other(connection, role):
     assert {name for (name,) in called} == set(CALLS[role].split())
     schemas = connection.execute(
         "SELECT nspname, has_schema_privilege(%s, oid, 'CREATE') FROM pg_namespace "
-        "WHERE nspname IN ('public', 'staging') AND has_schema_privilege(%s, oid, 'USAGE')",
+        "WHERE nspname IN ('public', 'staging', 'fact') AND has_schema_privilege(%s, oid, 'USAGE')",
         [role, role],
     ).fetchall()
-    assert dict(schemas) == {"public": False} | ({"staging": True} if role == "promptsales_etl" else {})
+    assert dict(schemas) == {"public": False} | ({"staging": False, "fact": False} if role == "promptsales_etl" else {})
+    inside = connection.execute(
+        "SELECT count(*), count(*) FILTER (WHERE has_function_privilege(%s, oid, 'EXECUTE')) FROM pg_proc "
+        "WHERE pronamespace = 'staging'::regnamespace",
+        [role],
+    ).fetchone()
+    assert inside[1] == (inside[0] if role == "promptsales_etl" else 0)
 
 
 def test_nobody_in_particular_may_do_nothing(connection):
@@ -155,7 +190,14 @@ DENIED = [
     ),
     *product(
         ("promptsales_etl",),
-        ("SELECT * FROM plan", "SELECT session_identity('')", "DELETE FROM etl_run", "TRUNCATE client_month"),
+        (
+            "SELECT * FROM plan",
+            "SELECT session_identity('')",
+            "DELETE FROM etl_run",
+            "TRUNCATE client_month",
+            "TRUNCATE fact.sale",
+            "DROP TABLE staging.campaign",
+        ),
     ),
     *product(
         ("promptsales_admin",),
@@ -211,8 +253,7 @@ ALLOWED = [
     *product(
         ("promptsales_etl",),
         (
-            "CREATE TABLE staging.campaign (LIKE campaign)",
-            "INSERT INTO staging.campaign SELECT * FROM campaign",
+            "INSERT INTO staging.campaign (id) SELECT id FROM campaign",
             "MERGE INTO campaign AS c USING staging.campaign AS s ON c.id = s.id WHEN MATCHED THEN UPDATE SET budget = 2000",
             "INSERT INTO campaign_month AS m (campaign_id, month, cost) VALUES (1, '2025-12-01', 7) "
             "ON CONFLICT (campaign_id, month) DO UPDATE SET cost = m.cost + excluded.cost",
@@ -224,7 +265,7 @@ ALLOWED = [
             "SELECT 'promptads', '1', '{}', 'why', id FROM etl_run",
             "SELECT * FROM month_summary",
             "SELECT rebuild_month_summary()",
-            "DROP TABLE staging.campaign",
+            "TRUNCATE staging.campaign",
         ),
     ),
     *product(

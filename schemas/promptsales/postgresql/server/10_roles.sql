@@ -55,7 +55,12 @@ FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsal
 REVOKE ALL ON ALL ROUTINES IN SCHEMA staging
 FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin;
 GRANT USAGE ON SCHEMA staging, fact TO promptsales_etl;
-GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA staging TO promptsales_etl;
+GRANT SELECT ON ALL TABLES IN SCHEMA staging TO promptsales_etl;
+GRANT INSERT, UPDATE, DELETE, TRUNCATE ON
+    staging.source_window, staging.campaign, staging.ad, staging.metric_day, staging.client, staging.sale, staging.interaction,
+    staging.content, staging.content_read, staging.activity, staging.activity_read, staging.moved, staging.metric_touched,
+    staging.campaign_part, staging.client_part, staging.content_part
+TO promptsales_etl;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA fact TO promptsales_etl;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA staging TO promptsales_etl;
 
