@@ -1,8 +1,8 @@
-"""A Hop that is quick: a process that does to PromptSales what the workflow does, as far as it is told, and dies where it is told.
+"""A Hop that is quick: a process that does to PromptSales what the workflow does, and dies where it is told.
 
 As a script: ``fake_hop.py STEP …`` with PromptSales's URL in the environment. Steps: ``begin``, ``merge:SOURCE``,
-``fail:SOURCE:WHY``, ``error:TEXT``, ``say:TEXT``, ``ready`` (makes the file READY), ``hang``, ``merging:SOURCE`` (hangs in a merge that
-is not committed), ``kill`` (its own kill -9), ``exit:CODE``.
+``fail:SOURCE:WHY``, ``error:TEXT``, ``say:TEXT``, ``ready`` (makes the file READY), ``hang``, ``merging:SOURCE`` (hangs in a
+merge that is not committed), ``kill`` (its own kill -9), ``exit:CODE``.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def main(steps: list[str]) -> int:
 
 def stage(link: psycopg.Connection, number: int, source: str) -> None:
     """A window in which nothing changed, merged."""
-    whole, origin, upper = link.execute("SELECT * FROM etl_window(%s, %s)", [number, source]).fetchone()  # type: ignore[misc]
+    whole, origin, _ = link.execute("SELECT * FROM etl_window(%s, %s)", [number, source]).fetchone()  # type: ignore[misc]
     bound = {"promptcontent": "5" if whole else None, "cache": "0-0 0"}.get(source, "800:800:")
     link.execute(
         "INSERT INTO staging.source_window (round, source, whole, origin, upper_bound) VALUES (%s, %s, %s, %s, %s)",
