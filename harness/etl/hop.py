@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +25,7 @@ from pathlib import Path
 
 from harness.errors import EtlError
 from harness.etl import hop_home
+from harness.etl.hop_errors import Errors
 from harness.etl.hop_fetch import Progress
 from harness.etl.hop_java import find_java
 
@@ -38,7 +38,6 @@ FLAGS += ("-Duser.timezone=UTC", "-Dfile.encoding=UTF-8", "-Duser.language=en", 
 """A time without zone passes through Java's dates: only in UTC does every one of them exist. Encoding and language are not the system's."""
 
 KEPT_LOGS = 30
-_ERROR = re.compile(r"^\S+ \S+ - (?P<who>.*?) - ERROR: (?P<what>.*)$")
 
 OnLine = Callable[[str], None]
 
@@ -127,7 +126,7 @@ class Running:
         self.log = log
         self.pid = 0
         """Java's own (Docker's client's), which leads the group."""
-        self._errors: list[str] = []
+        self._errors = Errors()
         self._on_line = on_line
         self._lock = threading.Lock()
         self._private = Path(tempfile.mkdtemp(prefix="promptsales-hop-"))
@@ -172,7 +171,7 @@ class Running:
             raise TimeoutError(f"Hop is still at work after {timeout:.0f} s") from None
         self._reader.join(timeout=10)
         self._tidy()
-        return Ended(code, tuple(self._errors), self.log)
+        return Ended(code, self._errors.found(), self.log)
 
     def running(self) -> bool:
         """Whether it still is."""
@@ -210,8 +209,7 @@ class Running:
                 self._line(raw.decode("utf-8", "replace").rstrip())
 
     def _line(self, line: str) -> None:
-        if (said := _ERROR.match(line)) and len(self._errors) < 200:
-            self._errors.append(f"{said['who']}: {said['what']}")
+        self._errors.line(line)
         self._on_line(line)
 
     def _tidy(self) -> None:
