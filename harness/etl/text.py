@@ -25,7 +25,9 @@ def round_table(round_: Round) -> Table:
     for name in ("read", "inserted", "updated", "deleted", "quarantined", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_column("what is to be said", overflow="fold")
+    said = any(one.message for one in round_.runs)
+    if said:
+        table.add_column("what is to be said", overflow="fold")
     for one in round_.runs:
         counts = (one.read, one.inserted, one.updated, one.deleted, one.quarantined)
         table.add_row(
@@ -34,7 +36,7 @@ def round_table(round_: Round) -> Table:
             *(f"{count:,}" for count in counts),
             "" if one.seconds is None else f"{one.seconds:.1f}",
             Text(f"{SIGN.get(one.status, '?')} {one.status}", _STYLE.get(one.status, "")),
-            Text(one.message or ""),
+            *([Text(one.message or "")] if said else []),
         )
     return table
 
@@ -80,7 +82,9 @@ def rounds_table(rounds: Sequence[Round]) -> Table:
         table.add_column(source, justify="right", no_wrap=True)
     table.add_column("quarantined", justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("what failed", overflow="fold")
+    failed = any(run.status == "failed" for one in rounds for run in one.runs)
+    if failed:
+        table.add_column("what failed", overflow="fold")
     for one in rounds:
         by_source = {run.source: run for run in one.runs}
         seconds = lasts(one)
@@ -90,9 +94,14 @@ def rounds_table(rounds: Sequence[Round]) -> Table:
             *(_moved(by_source.get(source)) for source in SOURCES),
             f"{sum(run.quarantined for run in one.runs):,}",
             "" if seconds is None else f"{seconds:.1f}",
-            Text("; ".join(f"{run.source}: {run.message}" for run in one.runs if run.status == "failed")),
+            *([Text(failures(one))] if failed else []),
         )
     return table
+
+
+def failures(round_: Round) -> str:
+    """What failed in a round, and why."""
+    return "; ".join(f"{run.source}: {run.message}" for run in round_.runs if run.status == "failed")
 
 
 def _moved(one: SourceRun | None) -> Text:
@@ -110,7 +119,9 @@ def states_table(states: Sequence[SourceState]) -> Table:
     table.add_column("behind by at most", justify="right", no_wrap=True)
     table.add_column("in quarantine", justify="right", no_wrap=True)
     table.add_column("up to", overflow="ellipsis", no_wrap=True, max_width=30)
-    table.add_column("what is to be said", overflow="fold")
+    said = any(one.last_message for one in states)
+    if said:
+        table.add_column("what is to be said", overflow="fold")
     for one in states:
         status = one.last_status or ""
         table.add_row(
@@ -119,7 +130,7 @@ def states_table(states: Sequence[SourceState]) -> Table:
             "never loaded" if one.lag is None else ago(one.lag),
             f"{one.quarantined:,}",
             one.upper_bound or "",
-            Text(one.last_message or ""),
+            *([Text(one.last_message or "")] if said else []),
         )
     return table
 
