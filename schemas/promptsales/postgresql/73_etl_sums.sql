@@ -4,6 +4,7 @@
 CREATE FUNCTION staging.add_parts() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
+    PERFORM staging.analyze_staged('{staging.campaign_part,staging.client_part,staging.content_part}');
     INSERT INTO campaign_month AS kept
         (campaign_id, month, impressions, clicks, conversions, cost, sales, revenue)
     SELECT campaign_id, month, impressions, clicks, conversions, cost, sales, revenue

@@ -15,6 +15,12 @@ BEGIN
 END
 $$;
 
+-- Tables that were just filled have no statistics at all; the planner takes them for small then, and it is right if they are.
+CREATE FUNCTION staging.analyze_staged(p_tables regclass[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT staging.analyze(one, 1000000000000) FROM unnest(p_tables) AS one WHERE pg_relation_size(one) > 65536
+$$;
+
 CREATE FUNCTION staging.tables_of(p_source text) RETURNS regclass[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
     SELECT CASE p_source
@@ -78,7 +84,7 @@ CREATE FUNCTION etl_merge(p_round bigint, p_source text) RETURNS TABLE (
 LANGUAGE plpgsql
 -- The pages of a delta are looked up one by one whatever the size of the table; what is read whole is read for minutes, not compiled.
 SET search_path = pg_catalog, public, pg_temp
-SET random_page_cost = 1.1 SET jit = off SET work_mem = '64MB' AS $$
+SET random_page_cost = 0.25 SET jit = off SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
     v_run etl_run;
@@ -114,9 +120,7 @@ BEGIN
             USING ERRCODE = 'PE003';
     END IF;
     v_upper := v_window.upper_bound;
-    FOR v_table IN SELECT unnest(staging.tables_of(p_source)) LOOP
-        PERFORM staging.analyze(v_table, CASE WHEN pg_relation_size(v_table) > 4000000 THEN 1000000000000 ELSE 0 END);
-    END LOOP;
+    PERFORM staging.analyze_staged(staging.tables_of(p_source));
     SET CONSTRAINTS fk_campaign_month_campaign, fk_client_month_client, fk_content_month_content DEFERRED;
 
     IF p_source = 'promptcontent' THEN
@@ -194,6 +198,7 @@ BEGIN
     FOR v_table IN SELECT unnest(staging.facts_of(p_source)) LOOP
         PERFORM staging.analyze(v_table, v_changed);
     END LOOP;
+    PERFORM staging.analyze('etl_quarantine', v_own.quarantined + coalesce(v_own.displaced, 0) + coalesce(v_others.displaced, 0));
     PERFORM staging.clear(p_round, p_source);
     v_changed := coalesce(v_own.displaced, 0) + coalesce(v_others.displaced, 0);
     IF v_changed > 0 THEN
@@ -236,6 +241,7 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION
-    etl_merge(bigint, text), staging.analyze(regclass, bigint), staging.tables_of(text), staging.facts_of(text),
+    etl_merge(bigint, text), staging.analyze(regclass, bigint), staging.analyze_staged(regclass[]),
+    staging.tables_of(text), staging.facts_of(text),
     staging.clear(bigint, text), staging.lost_activity(text, text, bigint)
 FROM PUBLIC;
