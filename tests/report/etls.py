@@ -20,7 +20,8 @@ BEGAN = datetime(2026, 7, 25, 10, 31, 7, tzinfo=UTC)
 
 
 def source_run(number: int, source: str, **changed: object) -> SourceRun:
-    began = BEGAN + timedelta(minutes=11) * number + timedelta(seconds=SOURCES.index(source) * 0.2)
+    place = SOURCES.index(source) if source in SOURCES else 0
+    began = BEGAN + timedelta(minutes=11) * number + timedelta(seconds=place * 0.2)
     values: dict[str, object] = {
         "round": number,
         "source": source,
