@@ -67,7 +67,8 @@ def _tables(schemas: Path, logical: str) -> Iterator[Table]:
 def _table(text: str) -> Table:
     tree = sqlglot.parse_one(text, dialect="postgres")
     elsewhere = dict(_ELSEWHERE.findall(text))
-    made = Table(tree.this.this.name)
+    table = tree.this.this
+    made = Table(f"{table.db}.{table.name}" if table.db else table.name)
     keys: set[str] = set()
     refers: dict[str, str] = {}
     for part in tree.this.expressions:
