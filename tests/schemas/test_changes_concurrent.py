@@ -106,7 +106,8 @@ def test_windows_add_up_to_the_source_whatever_is_written_meanwhile(crm: Databas
                         continue
                     except psycopg.errors.InternalError as problem:
                         # PostgreSQL 18 trips over a row that a savepoint, rolled back, had updated while others lock it.
-                        assert "new multixact has more than one updating member" in str(problem)
+                        if "new multixact has more than one updating member" not in str(problem):
+                            raise
         except BaseException as problem:  # noqa: BLE001 (told below)
             problems.append(problem)
 
