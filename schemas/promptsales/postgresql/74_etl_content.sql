@@ -12,9 +12,15 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, public, pg_temp AS $$
     )
 $$;
 
+-- A text as JSON; one that is none as a string, so that it can be shown in quarantine. In SQL the cast would be tried at once.
 CREATE FUNCTION staging.document_of(p_text text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
-    SELECT CASE WHEN pg_input_is_valid(p_text, 'jsonb') THEN p_text::jsonb ELSE to_jsonb(p_text) END
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    IF pg_input_is_valid(p_text, 'jsonb') THEN
+        RETURN p_text::jsonb;
+    END IF;
+    RETURN to_jsonb(p_text);
+END
 $$;
 
 -- Documents that were read whole.
