@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.errors import ServerUnavailable, did_you_mean
+from harness.errors import EtlError, ServerUnavailable, did_you_mean
 from harness.servers.base import Target
 from harness.terminal import console as make_console
 from harness.terminal import say, short, tell
@@ -169,6 +169,26 @@ def state(as_json: Json = False, servers: Servers = None) -> None:
         else:
             say(console, "nothing is in quarantine")
     raise typer.Exit(1 if any(one.last_status == "failed" for one in states) else 0)
+
+
+@app.command()
+def variables(
+    file: Annotated[Path, typer.Argument(help="is written, for its owner only: passwords are in it")],
+    servers: Servers = None,
+) -> None:
+    """Write Hop's variables of the servers that are up into a file: an environment for Hop's editor, or Kubernetes."""
+    from harness.etl.connections import variables as values_of
+    from harness.servers.runfolder import write_private
+
+    targets, missing = _targets(servers)
+    if missing:
+        raise ServerUnavailable("; ".join(f"{name}: {why}" for name, why in missing.items()))
+    said = [{"name": name, "value": value, "description": ""} for name, value in values_of(targets).items()]
+    try:
+        write_private(file, json.dumps({"variables": said}, indent=1) + "\n")
+    except OSError as error:
+        raise EtlError(f"{file} cannot be written: {error.strerror or error}") from None
+    print(f"{file}: Hop's variables, with passwords: keep it to yourself")
 
 
 # -- what they share

@@ -98,6 +98,31 @@ def test_log_and_state_as_json(tmp_path: Path, promptsales_db: Database) -> None
     assert (none.returncode, none.stderr) == (1, "harness: there is no round 9 in the log of promptsales\n")
 
 
+def test_hops_variables_as_a_file_for_its_owner_only(tmp_path: Path) -> None:
+    urls = {
+        "PROMPTSALES_URL": "postgresql://ana:hunter2@db:5432/promptsales",
+        "PROMPTADS_URL": "mssql://ana:hunter2@ads:1433/promptads",
+        "PROMPTCRM_URL": "mssql://ana:hunter2@crm:1433/promptcrm",
+        "PROMPTCONTENT_URL": "mongodb://ana:hunter2@content:27017/promptcontent",
+    }
+    done = command("variables", "v.json", cwd=tmp_path, PROMPTSALES_SERVERS="external", **urls)
+    assert (done.returncode, done.stderr) == (3, "harness: cache: no URL given\n")
+    done = command(
+        "variables",
+        "v.json",
+        cwd=tmp_path,
+        PROMPTSALES_SERVERS="external",
+        CACHE_URL="redis://:hunter2@c:6379/0",
+        **urls,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "hunter2" not in done.stdout
+    file = tmp_path / "v.json"
+    assert file.stat().st_mode & 0o077 == 0
+    names = {one["name"]: one["value"] for one in json.loads(file.read_text())["variables"]}
+    assert names["PROMPTSALES_PASSWORD"] == "hunter2"
+
+
 # -- with a Hop that is quick
 
 
