@@ -12,5 +12,6 @@ BEGIN
 END
 $$;
 
+REVOKE ALL ON ALL ROUTINES IN SCHEMA public FROM public;
 GRANT USAGE ON SCHEMA public TO promptads_etl;
 GRANT EXECUTE ON FUNCTION changes_since(text, text) TO promptads_etl;

@@ -12,5 +12,6 @@ BEGIN
 END
 $$;
 
+REVOKE ALL ON ALL ROUTINES IN SCHEMA public FROM public;
 GRANT USAGE ON SCHEMA public TO promptcrm_etl;
 GRANT EXECUTE ON FUNCTION changes_since(text, text) TO promptcrm_etl;
