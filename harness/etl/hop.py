@@ -3,8 +3,9 @@
     hop = setup()                                        # or find(): None if there is none yet
     ended = hop.run("delta", variables(targets), print)  # Hop's exit code, its errors, its log
 
-Variables go to Hop as one of its *environments*, a file of names and values that only the child can read and that is on no disk where the
-system can do so (Linux): no secret is on a command line or in a log.
+Hop takes no variables from the process's environment. They go to it as one of its own *environments*, a file of names and
+values; on Linux that is in memory and reached by a descriptor that the child inherits, elsewhere in a private folder. No
+secret is on a command line or in a log.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ __all__ = ["Ended", "Hop", "Running", "find", "setup"]
 
 PROJECT = "promptsales"
 FOLDER = Path(__file__).resolve().parents[2] / "etl"
-FLAGS = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
-FLAGS += ("-Duser.timezone=UTC", "-Dfile.encoding=UTF-8", "-Duser.language=en", "-Djava.awt.headless=true")
-"""A time without zone passes through Java's dates: only in UTC does every one of them exist. Encoding and language are not the system's."""
+FLAGS = (
+    *("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"),
+    *("-Duser.timezone=UTC", "-Dfile.encoding=UTF-8", "-Duser.language=en", "-Djava.awt.headless=true"),
+)
+"""Small and quick to start. A time without zone passes through Java's dates: only in UTC does every one of them exist."""
 
 KEPT_LOGS = 30
 
@@ -44,7 +47,7 @@ OnLine = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a run came to: Hop's exit code (0: every source was merged), its error lines without their stack traces, all it said."""
+    """What a run came to: Hop's exit code (0: every source was merged), a line for each error, the file of all it said."""
 
     code: int
     errors: tuple[str, ...]
@@ -72,7 +75,7 @@ class Hop:
         log: Path | None = None,
         folder: Path = FOLDER,
     ) -> Running:
-        """Begin to run ``workflow`` (``delta``, or a path in ``folder``). Raises EtlError. ``on_line`` is called by a thread."""
+        """Begin to run ``workflow`` (``delta``, or a path in ``folder``); a thread calls ``on_line``. Raises EtlError."""
         file = _file(folder, workflow)
         return Running(self, file, folder, variables, on_line, level, log or _new_log(Path(file).stem))
 
@@ -92,7 +95,7 @@ class Hop:
 
 
 def find() -> Hop | None:
-    """A Hop that is here and can run, or None. Raises EtlError: PROMPTSALES_HOP names none; there is one, but no Java and no Docker."""
+    """A Hop that is here and can run, or None. Raises EtlError: PROMPTSALES_HOP names none, or there is no Java for it."""
     place = hop_home.find_place()
     if place is None:
         try:
@@ -240,7 +243,7 @@ def _new_log(name: str) -> Path:
 
 
 def _hold(private: Path, variables: Mapping[str, str]) -> tuple[int, str]:
-    """The variables as a file that Hop reads: in memory, by a descriptor that the child inherits; else a private file (-1)."""
+    """The variables as a file that Hop reads: in memory, by an inherited descriptor; else in the private folder (-1)."""
     content = {"variables": [{"name": name, "value": value, "description": ""} for name, value in variables.items()]}
     data = json.dumps(content).encode()
     if sys.platform == "linux":

@@ -20,7 +20,8 @@ _LINE = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d - (?P<who>.*?) - ?(?P<what>
 _CLASS = re.compile(r"^(?:Caused by: )?[\w.$]+(?:Exception|Error): ?")
 _SERVER = re.compile(r"^(?:ERROR|FATAL): (?!org\.)(.*)$")
 _EMPTY = re.compile(
-    r"|at .*|\.\.\. .*|Unexpected error.*|Error running.*|An error occurred.*|Error occurred while.*|Error connecting.*|ERROR executing.*"
+    r"|at .*|\.\.\. .*|Unexpected error.*|Error running.*|An error occurred.*|Error occurred while.*"
+    r"|Error connecting.*|ERROR executing.*"
     r"|Transform \[.*failed to initialize!|Error initializing transform.*|Unable to prepare for execution.*"
 )
 _ABORT = re.compile(r"^Seen row nr \d+ : ")
@@ -65,7 +66,9 @@ def best(lines: Iterable[str]) -> str:
     server = cause = plain = ""
     for number, written in enumerate(lines):
         line = written.strip()
-        if line.startswith("ERROR: ") and (number == 0 or line.startswith("ERROR: org.") or _EMPTY.fullmatch(line[7:].strip())):
+        if line.startswith("ERROR: ") and (
+            number == 0 or line.startswith("ERROR: org.") or _EMPTY.fullmatch(line[7:].strip())
+        ):
             line = line.removeprefix("ERROR: ").strip()  # Hop's own mark, not the server's
         text = _CLASS.sub("", line).strip()
         if not server and (match := _SERVER.match(text)):

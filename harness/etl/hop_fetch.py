@@ -1,7 +1,7 @@
 """Brings the files of Hop that we run, and no others, out of a Maven repository.
 
-Which files: ``hop_files.json`` (artifacts, entries, their SHA-256). Of a zip only the wanted entries are asked for, by ranges of bytes;
-a repository that serves no ranges is asked for the whole zip. A file has its name only once its hash was right.
+Which files: ``hop_files.json`` (artifacts, entries, their SHA-256). Of a zip only the wanted entries are asked for, by
+ranges of bytes; a repository that serves none is asked for the whole zip. A file has its name only once its hash was right.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _bring(artifact: Artifact, missing: list[Piece], folder: Path, repository: s
     near = folder / ".whole" / Path(artifact.path).name
     source: BinaryIO
     if repository.startswith("file:"):
-        source = Path(urllib.request.url2pathname(urllib.parse.urlsplit(url).path)).open("rb")
+        source = Path(urllib.request.url2pathname(urllib.parse.urlsplit(url).path)).open("rb")  # noqa: SIM115 - below
     elif near.is_file() or not _serves_ranges(url):
         if not near.is_file():
             piece = Piece(near.name, artifact.size, artifact.sha256)
@@ -245,18 +245,23 @@ def _write(source: object, path: Path, piece: Piece, repository: str, account: _
                 found.update(chunk)
                 size += len(chunk)
                 account.add(len(chunk))
-        if found.hexdigest() != piece.sha256:
-            if size < piece.size:
-                raise http.client.IncompleteRead(b"", piece.size - size)
-            raise EtlError(
-                f"{piece.name} from {_host(repository)} is not the file that was pinned (SHA-256 {found.hexdigest()[:12]}… "
-                f"instead of {piece.sha256[:12]}…): it was changed on its way or there; nothing of it is kept"
-            )
+        _check(piece, size, found.hexdigest(), repository)
         partial.replace(path)
     except BaseException:
         account.done -= size
         partial.unlink(missing_ok=True)
         raise
+
+
+def _check(piece: Piece, size: int, found: str, repository: str) -> None:
+    """Raise EtlError if these bytes are others than the pinned ones, IncompleteRead if they are too few."""
+    if size < piece.size:
+        raise http.client.IncompleteRead(b"", piece.size - size)
+    if found != piece.sha256:
+        raise EtlError(
+            f"{piece.name} from {_host(repository)} is not the file that was pinned (SHA-256 {found[:12]}… instead of "
+            f"{piece.sha256[:12]}…): it was changed on its way or there; nothing of it is kept"
+        )
 
 
 def _is(path: Path, piece: Piece) -> bool:
@@ -299,7 +304,10 @@ def _words(problem: Exception, repository: str, folder: Path, size: int) -> str:
             "PROMPTSALES_MAVEN_URL to a Maven repository that is reached or PROMPTSALES_HOP to a Hop that is here"
         )
     if getattr(problem, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return f"Hop's files do not fit: {_free(folder)} free in {folder}, {size / 1e6:.0f} MB are needed; make room, run it again"
+        free = _free(folder)
+        return (
+            f"Hop's files do not fit: {free} free in {folder}, {size / 1e6:.0f} MB are needed; make room, run it again"
+        )
     if isinstance(problem, OSError) and problem.filename:
         return f"Hop's files cannot be written: {problem.strerror}: {problem.filename}"
     return f"Hop cannot be fetched: the connection to {where} broke ({problem}); run it again, it goes on where it was"

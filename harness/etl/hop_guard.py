@@ -1,7 +1,8 @@
 """Runs a program and sees to it that it ends when whoever started us does, however that ends: ``hop_guard.py PROGRAM …``.
 
-Run as a file (``python -I -S``): it stands on nothing of the package. Its standard input is a pipe that our parent keeps open. The program
-leads a process group of its own; our first line is ``pid N``. We end with its exit code, 128 + signal if one ended it.
+Run as a file (``python -I -S``): it stands on nothing of the package. Its standard input is a pipe that our parent keeps
+open. The program leads a process group of its own; our first line is ``pid N``. We end with its exit code, or with 128 +
+signal if one ended it.
 """
 
 from __future__ import annotations

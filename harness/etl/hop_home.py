@@ -16,8 +16,10 @@ IMAGE = "apache/hop:2.15.0"
 
 PINS = Path(__file__).with_name("hop_files.json")
 
-NEEDED = ("hop-engine-*.jar", "hop-transform-tableinput-*.jar", "hop-transform-pgbulkloader-*.jar")
-NEEDED += ("hop-transform-mongodb-*.jar", "hop-transform-janino-*.jar", "hop-misc-projects-*.jar")
+NEEDED = (
+    *("hop-engine-*.jar", "hop-transform-tableinput-*.jar", "hop-transform-pgbulkloader-*.jar"),
+    *("hop-transform-mongodb-*.jar", "hop-transform-janino-*.jar", "hop-misc-projects-*.jar"),
+)
 """Without these there is no Hop, or it is one that cannot run what lies in ``etl/``."""
 
 

@@ -70,7 +70,7 @@ def draw(hop: Hop, folder: Path = FOLDER) -> dict[Path, str]:
 
 
 def _clean(svg: str) -> str:
-    """Without what is not of the picture: the XML declaration (the mark is the first line), spaces at line ends; scalable."""
+    """Without what is not of the picture (XML declaration, spaces at line ends); scalable."""
     text = re.sub(r"^\s*<\?xml[^>]*\?>\s*", "", svg)
     if size := re.search(r'<svg [^>]*?\bwidth="(\d+)"[^>]*?\bheight="(\d+)"', text):
         text = text.replace("<svg ", f'<svg viewBox="0 0 {size[1]} {size[2]}" ', 1)

@@ -125,8 +125,8 @@ def test_every_staging_table_is_loaded_with_its_columns() -> None:
             assert (one.findtext("schema"), one.findtext("load_action")) == ("staging", "INSERT")
             columns = {mapping.findtext("stream_name") or "" for mapping in one.findall("mapping")}
             loaded.setdefault(one.findtext("table") or "", set()).update(columns)
-    assert len(tables) == 9
-    assert loaded == tables
+    theirs = {"campaign", "ad", "metric_day", "client", "sale", "interaction", "content", "activity", "source_window"}
+    assert loaded == {table: tables[table] for table in theirs}  # the others are the merge's own
 
 
 def _uncommented(sql: str) -> str:
