@@ -6,6 +6,7 @@ ranges of bytes; a repository that serves none is asked for the whole zip. A fil
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
 import http.client
@@ -228,7 +229,12 @@ def _serves_ranges(url: str) -> bool:
 
 
 def _open(url: str, span: str = "") -> http.client.HTTPResponse:
-    asked = urllib.request.Request(url, headers={"Range": span} if span else {})
+    parts = urllib.parse.urlsplit(url)
+    login, at, place = parts.netloc.rpartition("@")
+    asked = urllib.request.Request(parts._replace(netloc=place).geturl(), headers={"Range": span} if span else {})
+    if at:  # a company's own repository may want one
+        said = base64.b64encode(urllib.parse.unquote(login).encode()).decode()
+        asked.add_unredirected_header("Authorization", f"Basic {said}")
     return cast(http.client.HTTPResponse, urllib.request.urlopen(asked, timeout=_TIMEOUT))
 
 
