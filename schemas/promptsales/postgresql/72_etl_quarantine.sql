@@ -27,7 +27,7 @@ SELECT
         WHEN s.name IS NULL THEN 'it has no name'
         WHEN length(s.name) > 120 THEN 'the name is longer than 120 characters'
         WHEN s.status IN ('draft', 'active', 'paused', 'finished') IS NOT TRUE THEN 'the status is none'
-        WHEN isfinite(s.starts_on) AND isfinite(s.ends_on) IS NOT TRUE THEN 'a date is missing'
+        WHEN (isfinite(s.starts_on) AND isfinite(s.ends_on)) IS NOT TRUE THEN 'a date is missing'
         WHEN s.ends_on < s.starts_on THEN 'it ends before it starts'
         WHEN s.budget < 0 THEN 'the budget is negative'
         WHEN round(s.budget, 2) < 10000000000 IS NOT TRUE THEN 'the budget is none'
