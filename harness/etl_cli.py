@@ -131,7 +131,7 @@ def log(
 ) -> None:
     """Show the last rounds: what each moved, how long it took, what failed."""
     from harness.etl.text import as_json as plain
-    from harness.etl.text import round_line, round_table, rounds_table
+    from harness.etl.text import failures, round_line, round_table, rounds_table
 
     console = make_console()
     with _log(*_targets(servers)) as found:
@@ -146,6 +146,9 @@ def log(
         say(console, round_line(rounds[0]))
     else:
         console.print(rounds_table(rounds))
+        for one in rounds:
+            if why := failures(one):
+                say(console, f"round {one.number}: {why}")
 
 
 @app.command()

@@ -28,7 +28,9 @@ WORKFLOW = "workflows/delta.hwf"
 _GRAIN = 0.5  # seconds between two looks at whether Hop has ended
 _LONGEST = 400  # characters of what Hop said
 _UNDER_WAY = re.compile(r"round \d+ is under way since .*?: two do not overlap")
-_LINE = re.compile(r"^\S+ \S+ - (?P<who>.*?) - (?P<what>.*)$")
+_ROUND = re.compile(r"Set variable ROUND to value \[(\d+)\]")
+_ACTION = re.compile(r" - (?:delta|merge) - Starting action \[(.*)\]")
+_COUNT = re.compile(r"linenr (\d+)")
 _SHOWN = 90
 _UP = "start it with 'harness up', or give its URL"
 _STAND_INS = {"promptads": "postgresql", "promptcrm": "postgresql", "promptcontent": "mongodb", "cache": "redis"}
@@ -137,18 +139,19 @@ def run(
         notes += entered.notes
         values = (variables or _variables)(entered.targets)
         on_text("starting Hop")
-        running = hop.start(workflow, values, _Told(on_text, secret))
+        told = _Told(on_text, secret)
+        running = hop.start(workflow, values, told)
         try:
             ended = _wait(running)
         except BaseException as error:  # noqa: BLE001 - raised again below, once nobody is in by our logins any more
             interrupt = error
             running.kill()
         if (ended is None or ended.code) and "promptsales" not in entered.own:
-            _end_sessions(sales, before)
+            _end_sessions(sales, before, told.number)
     if ended is None or interrupt is not None:
         why = f"ended by {said_by(interrupt)}" if isinstance(interrupt, KeyboardInterrupt) else str(interrupt)
         with contextlib.suppress(HarnessError):  # PromptSales is away: its next round does it
-            _fail(sales, before, why)
+            _fail(sales, before, told.number, why)
         raise interrupt or EtlError(why)
     seconds = time.monotonic() - began
     said = tuple(secret.scrub(line)[:_LONGEST] for line in ended.errors)
@@ -157,7 +160,7 @@ def run(
         if under_way := _UNDER_WAY.search(line):
             raise UnderWay(under_way[0])
     try:
-        found = _fail(sales, before, f"{why}; this source was not merged")
+        found = _fail(sales, before, told.number, f"{why}; this source was not merged")
     except ServerError as error:
         raise ServerError(f"{error}; {why}") from None
     if found is None:
@@ -200,23 +203,23 @@ def _how(code: int) -> str:
     return f"was ended by signal {code - 128}" if code > 128 else f"ended with code {code}"
 
 
-def _begun(log: Log, before: int) -> Round | None:
-    """The round that was begun since: the first one, as two do not overlap."""
+def _begun(log: Log, before: int, number: int | None) -> Round | None:
+    """The round that was begun: Hop says its number; did we not hear it, then the first one since, as two do not overlap."""
     later = log.rounds(1_000, before)
-    return later[0] if later else None
+    return next((one for one in later if number in (None, one.number)), None)
 
 
-def _end_sessions(sales: Target, before: int) -> None:
+def _end_sessions(sales: Target, before: int, number: int | None) -> None:
     """Where the ETL has no login of its own, that is dropped: end what is left of its sessions. Never raises."""
     with contextlib.suppress(HarnessError), open_log(sales.url) as log:
-        if found := _begun(log, before):
+        if found := _begun(log, before, number):
             log.end_sessions(found.number)
 
 
-def _fail(sales: Target, before: int, why: str) -> Round | None:
+def _fail(sales: Target, before: int, number: int | None, why: str) -> Round | None:
     """End runs that are still under way as failed; gives the round. Raises ServerError if PromptSales is away."""
     with open_log(sales.url) as log:
-        found = _begun(log, before)
+        found = _begun(log, before, number)
         if found is None:
             return None
         for one in found.runs:
@@ -244,13 +247,23 @@ class Secrets:
 
 
 class _Told:
-    """Makes of Hop's lines what is shown while it runs."""
+    """Hears Hop's lines: makes of them what is shown while it runs, and learns the round's number."""
 
     def __init__(self, on_text: Callable[[str], None], secret: Secrets) -> None:
+        self.number: int | None = None
         self._on_text = on_text
         self._secret = secret
+        self._doing = "Hop"
 
     def __call__(self, line: str) -> None:
         """Hear one."""
-        if said := _LINE.match(line):
-            self._on_text(self._secret.scrub(f"{said['who']}: {said['what']}")[:_SHOWN])
+        if found := _ROUND.search(line):
+            self.number = int(found[1])
+        elif found := _ACTION.search(line):
+            self._doing = found[1]
+            self._tell(self._doing)
+        elif found := _COUNT.search(line):
+            self._tell(f"{self._doing}: {int(found[1]):,} rows")
+
+    def _tell(self, text: str) -> None:
+        self._on_text(self._secret.scrub(f"round {self.number}: {text}" if self.number else text)[:_SHOWN])

@@ -20,30 +20,31 @@ _STYLE = {"succeeded": "green", "failed": "bold red", "running": "yellow"}
 def round_table(round_: Round) -> Table:
     """What one round moved: a line for each source."""
     table = Table(box=None, pad_edge=False)
-    for name in ("source", "window"):
+    for name in ("", "source", "window"):
         table.add_column(name, no_wrap=True)
     for name in ("read", "inserted", "updated", "deleted", "quarantined", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
     said = any(one.message for one in round_.runs)
     if said:
         table.add_column("what is to be said", overflow="fold")
     for one in round_.runs:
         counts = (one.read, one.inserted, one.updated, one.deleted, one.quarantined)
         table.add_row(
+            Text(SIGN.get(one.status, "?"), _STYLE.get(one.status, "")),
             one.source,
             window(one),
             *(f"{count:,}" for count in counts),
             "" if one.seconds is None else f"{one.seconds:.1f}",
-            Text(f"{SIGN.get(one.status, '?')} {one.status}", _STYLE.get(one.status, "")),
             *([Text(one.message or "")] if said else []),
         )
     return table
 
 
 def window(one: SourceRun) -> str:
-    """What a run looked at: everything, or what changed since the one before."""
-    return "everything" if one.window_from is None else "changes"
+    """What a run looked at: all that there is, or what changed since the one before."""
+    if one.window_from is None:
+        return "all" if one.status == "succeeded" else ""
+    return "changes"
 
 
 def round_line(round_: Round) -> str:
@@ -61,8 +62,8 @@ def round_line(round_: Round) -> str:
         told = []
     if (seconds := lasts(round_)) is not None:
         told.append(f"{seconds:.1f} s")
-    why = "".join(f"; {one.source} failed: {one.message}" for one in failed)
-    return f"{sign} round {round_.number}{began}: {', '.join(told)}{why}"
+    told_all = ", ".join(told)
+    return f"{sign} round {round_.number}{began}: " + "; ".join(text for text in (told_all, failures(round_)) if text)
 
 
 def lasts(round_: Round) -> float | None:
@@ -82,9 +83,6 @@ def rounds_table(rounds: Sequence[Round]) -> Table:
         table.add_column(source, justify="right", no_wrap=True)
     table.add_column("quarantined", justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
-    failed = any(run.status == "failed" for one in rounds for run in one.runs)
-    if failed:
-        table.add_column("what failed", overflow="fold")
     for one in rounds:
         by_source = {run.source: run for run in one.runs}
         seconds = lasts(one)
@@ -94,14 +92,20 @@ def rounds_table(rounds: Sequence[Round]) -> Table:
             *(_moved(by_source.get(source)) for source in SOURCES),
             f"{sum(run.quarantined for run in one.runs):,}",
             "" if seconds is None else f"{seconds:.1f}",
-            *([Text(failures(one))] if failed else []),
         )
     return table
 
 
 def failures(round_: Round) -> str:
-    """What failed in a round, and why."""
-    return "; ".join(f"{run.source}: {run.message}" for run in round_.runs if run.status == "failed")
+    """What failed in a round, and why: sources that say the same are told together."""
+    why: dict[str, list[str]] = {}
+    for one in round_.runs:
+        if one.status == "failed":
+            why.setdefault(one.message or "", []).append(one.source)
+    return "; ".join(
+        f"{'all' if len(sources) == len(round_.runs) > 1 else ', '.join(sources)} failed: {message}"
+        for message, sources in why.items()
+    )
 
 
 def _moved(one: SourceRun | None) -> Text:

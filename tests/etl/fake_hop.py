@@ -111,12 +111,12 @@ def main(steps: list[str]) -> int:
             if word == "begin":
                 (number,) = link.execute("SELECT etl_begin()").fetchone()  # type: ignore[misc]
                 link.execute("SELECT set_config('application_name', %s, false)", [f"promptsales-etl {number}"])
-                say(f"begin - round {number}")
+                say(f"keep it as ROUND.0 - Set variable ROUND to value [{number}]")
             elif word in ("merge", "merging"):
                 if word == "merging":
                     link.execute("BEGIN")
                 stage(link, number, rest)
-                say(f"{rest} - merged")
+                say(f"merge - Starting action [merge {rest}]")
                 if word == "merging":
                     hang()
             elif word == "fail":

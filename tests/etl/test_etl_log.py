@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from fake_hop import stage
@@ -17,6 +18,7 @@ from harness.etl.model import SOURCES
 from harness.etl.text import (
     ago,
     as_json,
+    failures,
     quarantine_table,
     round_line,
     round_table,
@@ -166,17 +168,20 @@ def test_as_text(rounds: Database) -> None:
     with open_log(rounds.url) as log:
         first, second = log.rounds()
     table = shown(round_table(first))
-    assert "everything" in table
+    assert " all " in table
     assert "1,200" in table
-    assert "✓ succeeded" in table
+    assert "✓  promptads" in table
     failed = shown(round_table(second))
     assert "changes" in failed
-    assert "✗ failed" in failed
+    assert "✗  promptads" in failed
     assert "it is down" in failed
     assert round_line(first).startswith("✓ round 1, ")
     assert "inserted 1,200, deleted 3" in round_line(first)
     assert "promptads failed: it is down" in round_line(second)
-    assert "promptads: it is down" in shown(rounds_table([first, second]))
+    assert "✗ failed" in shown(rounds_table([first, second]))
+    assert failures(second) == "promptads failed: it is down"
+    same = replace(second, runs=tuple(replace(one, status="failed", message="x") for one in second.runs))
+    assert failures(same) == "all failed: x"
     assert (ago(42.4), ago(663)) == ("42 s", "0:11:03")
 
 
