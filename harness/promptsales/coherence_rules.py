@@ -11,6 +11,7 @@ from harness.promptsales.coherence_documents import (
     PICTURES_OF,
     Pictures,
 )
+from harness.promptsales.coherence_facts import FACTS
 from harness.promptsales.coherence_inside import ADS, CRM, IN_ADS, IN_CRM
 from harness.promptsales.coherence_kinds import Encloses, Exists, Same
 from harness.promptsales.coherence_secrets import Decrypts
@@ -259,5 +260,5 @@ DOCUMENTS: tuple[Rule, ...] = (
     ),
 )
 
-RULES: tuple[Rule, ...] = (*IN_ADS, *IN_CRM, Decrypts(), *IDS, *COPIES, *SUMS, *DOCUMENTS)
+RULES: tuple[Rule, ...] = (*IN_ADS, *IN_CRM, Decrypts(), *IDS, *COPIES, *SUMS, *FACTS, *DOCUMENTS)
 """All of them."""

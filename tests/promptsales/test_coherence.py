@@ -42,6 +42,14 @@ _CANCELLED = "(SELECT min(id) FROM sale WHERE status = 'cancelled' AND campaign_
 _DRAFT_AD = "(SELECT min(a.id) FROM ad a JOIN campaign c ON c.id = a.campaign_id WHERE c.status = 'draft')"
 
 BREAKS: list[tuple[str, str, str, set[str]]] = [
+    *(
+        (f"the ETL keeps the {kind}", "promptsales", f"INSERT INTO fact.{values}", set())
+        for kind, values in (
+            ("metrics that PromptAds holds", "metric_day VALUES (1, '2025-01-01', 1, 1, 1, 1)"),
+            ("sales that PromptCrm holds", "sale VALUES (1, 1, NULL, '2025-01-01', 'open', 1)"),
+            ("interactions that PromptCrm holds", "interaction VALUES (1, 1, NULL, NULL, '2025-01-01')"),
+        )
+    ),
     # rule that must find it, database, what is done to it, rules that may find it too
     (
         "exactly 30 % of the campaigns are active",
