@@ -24,7 +24,7 @@ def round_table(round_: Round) -> Table:
         table.add_column(name, no_wrap=True)
     for name in ("read", "inserted", "updated", "deleted", "quarantined", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
-    said = any(one.message for one in round_.runs)
+    said = any(one.message and one.status != "failed" for one in round_.runs)  # why one failed: round_line
     if said:
         table.add_column("what is to be said", overflow="fold")
     for one in round_.runs:

@@ -27,7 +27,8 @@ from harness.monitor.base import (
     connection_name,
     one_line,
 )
-from harness.monitor.postgresql_login import HOME, RIGHTS, Connection, enrol, expel
+from harness.monitor.postgresql_login import HOME, RIGHTS, enrol, expel
+from harness.servers.roles import Connection
 from harness.servers.urls import scrub
 
 SPECS = (

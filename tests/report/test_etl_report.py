@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +20,18 @@ from harness.report.compare import previous
 from harness.report.etl import MOST_ROUNDS, etl_views
 from harness.report.page import Extras, report_html
 from harness.report.whole import whole_report
+from harness.spread import pack, unpack
+from harness.suite import Suite
 
 from .beside import HOSTILE, kept_run, pair
 from .etls import QUARANTINE, failed_run, sample, some_rounds, source_run
 from .test_page import Page, run_of, without_own
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    """Instead of the run's own: what is kept here is no result of it."""
+    return open_suite(tmp_path, "run1")
 
 
 def page_of(*records: EtlRecord) -> str:
@@ -153,6 +162,26 @@ def test_rounds_are_kept_as_they_are(tmp_path: Path) -> None:
     assert (run.moved, run.seconds, run.window_from) == (original.moved, original.seconds, original.window_from)
     assert [one.earlier for one in made.rounds] == [True] * 11 + [False]
     assert [(one.source, one.count) for one in made.quarantine] == [(one.source, one.count) for one in QUARANTINE]
+
+
+def test_rounds_of_a_test_on_another_machine_come_home(tmp_path: Path) -> None:
+    away = open_suite(tmp_path / "there", "run1")
+    away.settings.away = True
+    keep(away, sample())
+    told = pack(away.outgoing(), away.store.folder, str)
+    home = open_suite(tmp_path / "here", "run1")
+    unpack(told, home, str)
+    assert read_records(home.store.folder) == [sample()]
+    told["beside"][0]["text"] = '{"name": 5}'
+    with pytest.raises(StoreError, match="from another machine cannot be read"):
+        unpack(told, home, str)
+
+
+def test_the_fixture_keeps_a_tests_rounds(suite: Suite, etl_rounds: Callable[..., Path]) -> None:
+    path = etl_rounds(some_rounds(2), QUARANTINE, title="of a test")
+    made = EtlRecord.model_validate_json(path.read_text("utf-8"))
+    assert (made.name, made.title, len(made.rounds)) == ("test_the_fixture_keeps_a_tests_rounds", "of a test", 2)
+    assert path.is_relative_to(suite.store.folder)
 
 
 def test_the_first_one_begun_comes_first(tmp_path: Path) -> None:
