@@ -99,7 +99,9 @@ SELECT
     coalesce(total.impressions, 0) AS impressions,
     coalesce(total.clicks, 0) AS clicks,
     coalesce(total.interactions, 0) AS interactions,
-    round(100.0 * total.clicks / nullif(total.impressions, 0), 2) AS click_rate
+    round(100.0 * total.clicks / nullif(total.impressions, 0), 2) AS click_rate,
+    coalesce(total.views, 0) AS views,
+    coalesce(total.likes, 0) AS likes
 FROM content
 LEFT JOIN (
     SELECT content_id, count(*) AS campaigns, count(*) FILTER (WHERE status = 'active') AS active_campaigns
@@ -108,11 +110,16 @@ LEFT JOIN (
 ) AS shown ON shown.content_id = content.id
 LEFT JOIN (
     SELECT
-        content_id, sum(impressions)::bigint AS impressions, sum(clicks)::bigint AS clicks, sum(interactions)::bigint AS interactions
+        content_id,
+        sum(impressions)::bigint AS impressions,
+        sum(clicks)::bigint AS clicks,
+        sum(interactions)::bigint AS interactions,
+        sum(views)::bigint AS views,
+        sum(likes)::bigint AS likes
     FROM content_month
     GROUP BY content_id
 ) AS total ON total.content_id = content.id;
-COMMENT ON VIEW content_reach IS 'How far each content has come; click_rate in percent';
+COMMENT ON VIEW content_reach IS 'How far each content has come; click_rate in percent; views and likes in the application';
 
 CREATE VIEW month_board AS
 SELECT
