@@ -1,8 +1,10 @@
 from collections.abc import Iterator
 
 import pytest
+from etl_world import World, world
 
-from harness.errors import EtlError
+from fixtures.giving import Giving
+from harness.errors import EtlError, ServerUnavailable
 from harness.etl.hop import Hop, setup
 
 
@@ -14,3 +16,13 @@ def hop() -> Iterator[Hop]:
     except EtlError as error:
         pytest.skip(f"the real Hop cannot be had: {error}")
     yield found
+
+
+@pytest.fixture
+def there(giving: Giving, hop: Hop) -> Iterator[World]:
+    """A world of its own for the test."""
+    try:
+        with world(giving, hop) as made:
+            yield made
+    except ServerUnavailable as error:
+        pytest.skip(str(error))
