@@ -74,14 +74,36 @@ class Round:
         )
 
 
-def merge_rows(connection: Any, source: str, whole: bool = False, upper: str = "9:9:", **rows: list[tuple]) -> Merged:
-    """A round of one SQL source: ``rows`` of each table, (deleted, …) as in COLUMNS; missing columns are NULL."""
-    own = Round(connection)
+def stage_rows(own: Round, source: str, whole: bool, upper: str, rows: dict[str, list[tuple]]) -> None:
+    """One SQL source: ``rows`` of each table, (deleted, …) as in COLUMNS; missing columns are NULL."""
     own.window(source)
     own.stage_window(source, whole, "here", upper)
     for table, given in rows.items():
         width = len(COLUMNS[table].split()) + 1
         own.stage(table, [(*row, *[None] * (width - len(row))) for row in given])
+
+
+def stage_contents(own: Round, contents: list[Any] | None, entries: list[Any], upper: int | None, origin: str) -> None:
+    """PromptContent: all of it (``contents``), or ``entries`` of the outbox. Texts are staged as they are."""
+    own.window("promptcontent")
+    own.stage_window("promptcontent", contents is not None, origin, None if upper is None else str(upper))
+    texts = [("content", one) for one in contents or []] + [("outbox", one) for one in entries]
+    own.stage(
+        "content", [(kind, one if isinstance(one, str) else json.dumps(one)) for kind, one in texts], "kind document"
+    )
+
+
+def stage_activity(own: Round, entries: list[tuple], upper: str) -> None:
+    """The cache: entries (id, content, kind)."""
+    whole, *_ = own.window("cache")
+    own.stage_window("cache", whole, "", upper)
+    own.stage("activity", entries, "id content kind")
+
+
+def merge_rows(connection: Any, source: str, whole: bool = False, upper: str = "9:9:", **rows: list[tuple]) -> Merged:
+    """A round of one SQL source."""
+    own = Round(connection)
+    stage_rows(own, source, whole, upper, rows)
     merged = own.merge(source)
     own.end()
     return merged
@@ -90,25 +112,18 @@ def merge_rows(connection: Any, source: str, whole: bool = False, upper: str = "
 def merge_contents(
     connection: Any, contents: list[Any] | None, entries: list[Any], upper: int | None = None, origin: str = "c"
 ) -> Merged:
-    """A round of PromptContent: all of it (``contents``), or ``entries`` of the outbox. Texts are staged as they are."""
+    """A round of PromptContent."""
     own = Round(connection)
-    own.window("promptcontent")
-    own.stage_window("promptcontent", contents is not None, origin, None if upper is None else str(upper))
-    texts = [("content", one) for one in contents or []] + [("outbox", one) for one in entries]
-    own.stage(
-        "content", [(kind, one if isinstance(one, str) else json.dumps(one)) for kind, one in texts], "kind document"
-    )
+    stage_contents(own, contents, entries, upper, origin)
     merged = own.merge("promptcontent")
     own.end()
     return merged
 
 
 def merge_activity(connection: Any, entries: list[tuple], upper: str) -> Merged:
-    """A round of the cache: entries (id, content, kind)."""
+    """A round of the cache."""
     own = Round(connection)
-    whole, *_ = own.window("cache")
-    own.stage_window("cache", whole, "", upper)
-    own.stage("activity", entries, "id content kind")
+    stage_activity(own, entries, upper)
     merged = own.merge("cache")
     own.end()
     return merged
