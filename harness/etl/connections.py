@@ -16,7 +16,6 @@ POSTGRESQL_CHANGES = "SELECT * FROM changes_since(?, ?)"
 SQLSERVER_CHANGES = "EXEC dbo.changes_since @origin = ?, @watermark = ?"
 """The two parameters are bound: the remembered identity of the source, and its watermark."""
 
-_DRIVER = {"postgresql": "org.postgresql.Driver", "sqlserver": "com.microsoft.sqlserver.jdbc.SQLServerDriver"}
 _CHANGES = {"postgresql": POSTGRESQL_CHANGES, "sqlserver": SQLSERVER_CHANGES}
 _CONNECT_SECONDS = 10
 
@@ -76,11 +75,11 @@ def _relational(target: Target) -> dict[str, str]:
     name = target.logical.upper()
     url = _Url(target, 5432 if target.engine == "postgresql" else 1433)
     if target.engine == "postgresql":
-        jdbc = f"{_postgresql(url)}&defaultRowFetchSize=5000&ApplicationName=promptsales-etl"
+        jdbc = f"{_postgresql(url)}&ApplicationName=promptsales-etl"
     else:
         jdbc = _sqlserver(url)
     return {
-        f"{name}_DRIVER": _DRIVER[target.engine],
+        f"{name}_CONNECTION": f"{target.logical}-{target.engine}",
         f"{name}_JDBC_URL": jdbc,
         f"{name}_USER": url.user,
         f"{name}_PASSWORD": url.password,

@@ -213,7 +213,8 @@ class Running:
 
     def _line(self, line: str) -> None:
         self._errors.line(line)
-        self._on_line(line)
+        with contextlib.suppress(Exception):  # whatever a listener does: who stops reading here stops Hop
+            self._on_line(line)
 
     def _tidy(self) -> None:
         with self._lock:

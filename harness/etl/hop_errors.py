@@ -21,7 +21,7 @@ _CLASS = re.compile(r"^(?:Caused by: )?[\w.$]+(?:Exception|Error): ?")
 _SERVER = re.compile(r"^(?:ERROR|FATAL): (?!org\.)(.*)$")
 _EMPTY = re.compile(
     r"|at .*|\.\.\. .*|Unexpected error.*|Error running.*|An error occurred.*|Error occurred while.*"
-    r"|Error connecting.*|ERROR executing.*"
+    r"|Error connecting.*|ERROR executing.*|Row nr .* causing abort.*"
     r"|Transform \[.*failed to initialize!|Error initializing transform.*|Unable to prepare for execution.*"
 )
 _ABORT = re.compile(r"^Seen row nr \d+ : ")

@@ -108,6 +108,8 @@ def test_variables_that_metadata_names_are_made() -> None:
     text = "".join(path.read_text("utf-8") for path in FOLDER.rglob("*") if path.suffix in {".hpl", ".hwf", ".json"})
     named = set(re.findall(r"\$\{(\w+)\}", text)) | set(re.findall(r'getVariable\("(\w+)"', text))
     assert named - {"PROJECT_HOME", "ROUND", "SOURCE", "FAILED", "CACHE_STREAM"} == set(made)
+    for name in ("PROMPTADS_CONNECTION", "PROMPTCRM_CONNECTION"):
+        assert (FOLDER / "metadata/rdbms" / f"{made[name]}.json").is_file()
 
 
 def test_every_staging_table_is_loaded_with_its_columns() -> None:
