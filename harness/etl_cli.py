@@ -74,7 +74,7 @@ def run(
         say(console, f"all that Hop said: {launched.log}")
     suite = open_suite(results, new_run_id())
     try:
-        _keep(suite, targets["promptsales"], launched)
+        _keep(suite, targets, launched)
     finally:
         page = suite.finish()
     if page is not None:
@@ -204,13 +204,14 @@ def _launch(targets: Mapping[str, Target], missing: Mapping[str, str], hop: Hop)
         return run_round(targets, hop, missing=missing, on_text=now)
 
 
-def _keep(suite: Suite, sales: Target, launched: Launched) -> None:
+def _keep(suite: Suite, targets: Mapping[str, Target], launched: Launched) -> None:
     """The round, the ones before it, and what is in quarantine, into the run's results."""
     from harness.etl.keep import keep
     from harness.etl.kept import record
     from harness.etl.log import open_log
 
     number = launched.round.number
+    sales = targets["promptsales"]
     with open_log(sales.url) as found:
         rounds = found.rounds(EARLIER + 1, upto=number)
         quarantine = found.quarantine()
@@ -220,6 +221,7 @@ def _keep(suite: Suite, sales: Target, launched: Launched) -> None:
         quarantine,
         title=f"Round {number}",
         database=sales.label,
+        sources=[target.label for name, target in targets.items() if name != "promptsales"],
         status="passed" if launched.round.succeeded else "failed",
         own=[number],
         notes=launched.notes,

@@ -79,6 +79,7 @@ class EtlRecord(Record):
     name: str
     title: str = ""
     database: str = Field(default="", description="promptsales@postgresql")
+    sources: list[str] = Field(default_factory=list, description="promptads@postgresql-standin, …")
     status: str = Field(default="", description="passed or failed; empty: nothing was expected of these rounds")
     rounds: list[RoundRecord] = Field(default_factory=list)
     quarantine: list[QuarantineRecord] = Field(default_factory=list)
@@ -92,6 +93,7 @@ def record(
     *,
     title: str = "",
     database: str = "",
+    sources: Iterable[str] = (),
     status: str = "",
     own: Sequence[int] | None = None,
     notes: Iterable[str] = (),
@@ -101,6 +103,7 @@ def record(
         name=name,
         title=title,
         database=database,
+        sources=list(sources),
         status=status,
         rounds=[
             RoundRecord(

@@ -26,7 +26,7 @@ class Row:
     """A source in a round, as the table has it."""
 
     source: str
-    since: str  # empty: the beginning
+    since: str
     until: str
     counts: tuple[str, ...]  # read, inserted, updated, deleted, quarantined
     seconds: str
@@ -144,7 +144,7 @@ def _row(run: RunRecord) -> Row:
     counts = (run.read, run.inserted, run.updated, run.deleted, run.quarantined)
     return Row(
         source=run.source,
-        since=_cut(run.window_from or ""),
+        since=_cut(run.window_from or ("the beginning" if run.status == "succeeded" else "")),
         until=_cut(run.window_to or ""),
         counts=tuple(f"{count:,}" for count in counts),
         seconds="" if run.seconds is None else f"{run.seconds:.2f}",

@@ -184,7 +184,8 @@ def labels(
         yield label(pair.logical, pair.engine, stand_in=bool(pair.stand_in)), pair.version
     for load in loads:
         yield from ((kind.database, "") for kind in load.requests)
-    yield from ((one.database, "") for one in etl)
+    for rounds in etl:
+        yield from ((name, "") for name in (rounds.database, *rounds.sources))
 
 
 def hosts(run: Mapping[str, Any], evidences: Sequence[Evidence]) -> list[str]:

@@ -92,6 +92,7 @@ def sample(status: str = "passed", own: list[int] | None = None, count: int = 12
         QUARANTINE,
         title="Round 12",
         database="promptsales@postgresql",
+        sources=["promptcontent@mongodb-standin", "promptads@postgresql-standin", "cache@redis"],
         status=status,
         own=own or [12],
         notes=["promptads: no login of its own, the ETL uses the URL's: permission denied to create role"],

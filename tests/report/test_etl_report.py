@@ -62,7 +62,7 @@ def test_the_runs_of_each_round(html: str) -> None:
     text = text_of(html)
     assert "Round 12 2026-07-25 12:43:07 UTC, 3.0 s, 1,118 rows moved" in text
     assert "promptcrm ✓ succeeded 1,483 493 493 74 3 2.40 712:717:714 812:817:" in text
-    assert "promptads ✗ failed 0 0 0 0 0 2.40 Connection to 127.0.0.1:5433 refused" in text
+    assert "promptads ✗ failed 0 0 0 0 0 2.40 705:710:707 Connection to 127.0.0.1:5433 refused" in text
     assert "Earlier rounds (11)" in text
 
 
@@ -118,6 +118,7 @@ def test_the_overview_counts(html: str) -> None:
     assert "3 rounds of the ETL" in text
     assert "No case ran." not in text
     assert "promptsales@postgresql" in text
+    assert "promptads@postgresql-standin stand-in, not SQL Server" in text
 
 
 def test_what_came_from_outside_is_text() -> None:
