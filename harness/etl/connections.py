@@ -74,10 +74,8 @@ def _promptsales(target: Target) -> dict[str, str]:
 def _relational(target: Target) -> dict[str, str]:
     name = target.logical.upper()
     url = _Url(target, 5432 if target.engine == "postgresql" else 1433)
-    if target.engine == "postgresql":
-        jdbc = f"{_postgresql(url)}&ApplicationName=promptsales-etl"
-    else:
-        jdbc = _sqlserver(url)
+    named = f"{_postgresql(url)}&ApplicationName=promptsales-etl"
+    jdbc = named if target.engine == "postgresql" else _sqlserver(url)
     return {
         f"{name}_CONNECTION": f"{target.logical}-{target.engine}",
         f"{name}_JDBC_URL": jdbc,

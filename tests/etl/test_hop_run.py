@@ -78,10 +78,12 @@ def test_stop_asks_it_to_end(java: Hop, tmp_path: Path) -> None:
 def test_it_ends_with_whoever_started_it(java: Hop, tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from harness.etl.hop import Hop\n"
-        X
+        "home, java, log = map(Path, sys.argv[1:])\n"
+        "running = Hop(home, java).start('delta', {}, log=log)\n"
         "print(running.pid, flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as starter:
+    command = [sys.executable, "-c", code, str(java.home), str(java.java), str(tmp_path / "log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         processes = _with_children(int(starter.stdout.readline()))
         os.kill(starter.pid, signal.SIGKILL)
@@ -106,14 +108,12 @@ def test_a_workflow_that_is_not_there(java: Hop) -> None:
             [
                 "merge.0 - ERROR: Unexpected error",
                 "merge.0 - ERROR: org.apache.hop.core.exception.HopDatabaseException: ",
-            ]
-            + [
                 "merge.0 - An error occurred executing SQL:",
                 "merge.0 - SELECT 1",
                 "merge.0 - ERROR: nothing was staged",
-            ]
-            + ["merge.0 -   Where: PL/pgSQL", "merge.0 - ", "merge.0 - \tat org.apache.X.y(X.java:1)"]
-            + [
+                "merge.0 -   Where: PL/pgSQL",
+                "merge.0 - ",
+                "merge.0 - \tat org.apache.X.y(X.java:1)",
                 "merge.0 - Caused by: org.postgresql.util.PSQLException: ERROR: nothing was staged",
                 "merge.0 - \t... 4 more",
             ],
@@ -123,8 +123,6 @@ def test_a_workflow_that_is_not_there(java: Hop) -> None:
             [
                 "ask.0 - ERROR: An error occurred, processing will be stopped: ",
                 "ask.0 - Error occurred while trying to connect",
-            ]
-            + [
                 "ask.0 - Error connecting to database: (using class x.Driver)",
                 "ask.0 - Connection to 127.0.0.1:1 refused.",
             ],
@@ -181,14 +179,14 @@ def test_what_passes_through_the_bulk_loader(there: World) -> None:
     budgets = [Decimal("0.10"), Decimal("-12345678901234.5678"), Decimal("1E+3"), None]
     days = [date(1, 1, 1), date(1582, 10, 15), date(2026, 3, 29), date(9999, 12, 31), None]
     there.sales.execute(
-        "CREATE TABLE odd AS SELECT number, (ARRAY[true, false, null])[1 + number % 3] AS deleted,"
+        "CREATE TABLE odd AS SELECT number, (ARRAY[true, false, null])[1 + number %% 3] AS deleted,"
         " (%s::text[])[1 + number %% %s] AS name, (%s::numeric[])[1 + number %% %s] AS budget,"
-        " (%s::date[])[1 + number %% %s] AS day FROM generate_series(0, 120) AS number".replace("% 3", "%% 3"),
+        " (%s::date[])[1 + number %% %s] AS day FROM generate_series(0, 120) AS number",
         [texts, len(texts), budgets, len(budgets), days, len(days)],
     )
     changes = (
-        "SELECT 'campaign' AS kind, deleted, number::bigint AS id, NULL::bigint AS campaign_id, NULL::bigint AS content_id, name,"
-        " 'active'::text AS status, day AS starts_on, NULL::date AS ends_on, budget, 1 AS version, NULL::date AS day,"
+        "SELECT 'campaign' AS kind, deleted, number::bigint AS id, NULL::bigint AS campaign_id, NULL::bigint AS content_id,"
+        " name, 'active'::text AS status, day AS starts_on, NULL::date AS ends_on, budget, 1 AS version, NULL::date AS day,"
         " NULL::bigint AS impressions, NULL::bigint AS clicks, NULL::bigint AS conversions, NULL::numeric AS cost,"
         " NULL::boolean AS whole, NULL::text AS origin, NULL::text AS upper_bound FROM odd"
         " WHERE ?::text IS NULL AND ?::text IS NULL"
