@@ -104,6 +104,8 @@ def test_rows_that_cannot_be_merged(filled, source, kind, row, key, reason):
     assert {table: rows for table, rows in held(filled).items() if rows != before[table]}.keys() == own.keys()
     (payload,) = filled.execute("SELECT payload FROM etl_quarantine").fetchone()
     assert payload["id"] == row[0]
+    assert merge_rows(filled, source) == (0, 0, 0, 0, 0, None)  # tried again
+    assert quarantine(filled) == {key: reason}
     assert merge_rows(filled, source, **{kind: [(True, *row[: 2 if kind == "metric_day" else 1])]})[:2] == (1, 0)
     assert quarantine(filled) == {}  # deleted at the source
 
@@ -133,7 +135,9 @@ def test_contents_that_cannot_be_merged(connection, content, key, reason):
     assert list(quarantine(connection).values()) == [reason]
     assert key is None or list(quarantine(connection)) == [key]
     assert merge_contents(connection, [document(1), content], [], 1)[:5] == (2, 0, 0, 0, 1)  # as it was
+    assert merge_contents(connection, None, []) == (0, 0, 0, 0, 0, None)  # tried again
     assert connection.execute("SELECT count(*) FROM etl_quarantine").fetchone() == (1,)
+    assert list(quarantine(connection).values()) == [reason]
     assert merge_contents(connection, [document(1)], [], 1).moved == 0
     assert quarantine(connection) == {}
 
