@@ -291,6 +291,16 @@ def login(promptsales_db, connection):
         own.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
+def test_a_login_of_the_etls_role_sees_who_is_at_work(promptsales_db, connection, login):
+    own = promptsales_db.connect(**login)
+    made = Round(connection)
+    promptsales_db.connect(application_name=f"promptsales-etl {made.number}")  # another user's
+    silent(connection)
+    with pytest.raises(psycopg.Error, match="under way") as refused:
+        Round(own)
+    assert refused.value.sqlstate == "PE001"
+
+
 def test_a_login_of_the_etls_role_does_a_whole_round(promptsales_db, login):
     own = promptsales_db.connect(**login)
     assert own.execute("SELECT etl_due()").fetchone() == (True,)
