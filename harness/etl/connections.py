@@ -5,7 +5,9 @@ Values hold passwords: they go to :meth:`harness.etl.hop.Hop.start` and nowhere 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from harness.errors import EtlError
@@ -104,11 +106,19 @@ def _sqlserver(url: _Url) -> str:
 
 
 def _content(target: Target) -> dict[str, str]:
-    url = _Url(target, 27017)
+    """A replica set's hosts go to Hop as they are written: ``a:27017,b:27017`` (read in its source, never run here)."""
+    head, _, tail = target.url.partition("://")
+    place = re.split(r"[/?]", tail.rpartition("@")[2], maxsplit=1)[0]
+    one = place.partition(",")[0]
+    url = _Url(replace(target, url=f"{head}://{tail.replace(place, one, 1)}"), 27017)
     if url.scheme == "mongodb+srv":
         raise EtlError(f"{target.logical}: Hop's MongoDB Input needs mongodb:// with a host, not mongodb+srv://")
+    if any(url.says.get(name, "").lower() == "true" for name in ("tls", "ssl")):
+        raise EtlError(
+            f"{target.logical}: etl/metadata/mongodb-connection is drawn without TLS, which no variable can change"
+        )
     return {
-        "PROMPTCONTENT_HOST": url.host,
+        "PROMPTCONTENT_HOST": place if "," in place else url.host,
         "PROMPTCONTENT_PORT": str(url.port),
         "PROMPTCONTENT_DATABASE": url.database or target.logical,
         "PROMPTCONTENT_USER": url.user,
