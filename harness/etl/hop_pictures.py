@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 from harness.errors import EtlError, HarnessError
 from harness.etl.hop import FLAGS, FOLDER, Hop, setup
@@ -65,16 +66,30 @@ def draw(hop: Hop, folder: Path = FOLDER) -> dict[Path, str]:
             raise EtlError(f"the pictures cannot be drawn: {said[0]}")
         for file, picture in made.items():
             mark = f"<!-- drawn by Hop from {file.name}, SHA-256 {_hash(file)} -->"
-            drawn[file.with_suffix(".svg")] = f"{mark}\n{_clean(picture.read_text('utf-8'))}"
+            drawn[file.with_suffix(".svg")] = f"{mark}\n{_clean(picture.read_text('utf-8'), file)}"
     return drawn
 
 
-def _clean(svg: str) -> str:
-    """Without what is not of the picture (XML declaration, spaces at line ends); scalable."""
+def _clean(svg: str, file: Path) -> str:
+    """Without what is not of the picture (XML declaration, spaces at line ends, an empty margin); scalable."""
     text = re.sub(r"^\s*<\?xml[^>]*\?>\s*", "", svg)
-    if size := re.search(r'<svg [^>]*?\bwidth="(\d+)"[^>]*?\bheight="(\d+)"', text):
-        text = text.replace("<svg ", f'<svg viewBox="0 0 {size[1]} {size[2]}" ', 1)
+    width, height = _extent(file)
+    text = re.sub(r'(<svg [^>]*?\b)width="\d+"', rf'\1width="{width}"', text, count=1)
+    text = re.sub(r'(<svg [^>]*?\b)height="\d+"', rf'\1height="{height}"', text, count=1)
+    text = text.replace("<svg ", f'<svg viewBox="0 0 {width} {height}" ', 1)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def _extent(file: Path) -> tuple[int, int]:
+    """Width and height that hold all icons with their names, and all notes."""
+    width = height = 0
+    for one in ElementTree.parse(file).iter():
+        x, y = one.findtext("xloc"), one.findtext("yloc")
+        if x and y:
+            note = one.tag == "notepad"
+            width = max(width, int(x) + (int(one.findtext("width") or 0) + 24 if note else 112))
+            height = max(height, int(y) + (int(one.findtext("height") or 0) + 24 if note else 80))
+    return width, height
 
 
 def _hash(file: Path) -> str:
