@@ -76,12 +76,17 @@ class World:
             chance.choice(_CHANGES)(self, chance)
 
     def some(self, connection: Any, table: str, chance: random.Random) -> int:
-        """The id of a row that is there."""
-        # Never by all ids: what is nearest to a number by chance.
-        last = connection.execute(f"SELECT max(id) FROM {table}").fetchone()[0]
-        wanted = chance.randint(1, last)
+        """The id of a row that is there, or was there a moment ago: any of the first ones, or the newest."""
+        first, newest = connection.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()
+        if chance.random() < 0.2:
+            return int(newest)
+        wanted = chance.randint(first, min(newest, _SEEDED))
         row = connection.execute(f"SELECT id FROM {table} WHERE id >= %s ORDER BY id LIMIT 1", [wanted]).fetchone()
-        return int(row[0])
+        return int(row[0]) if row else int(newest)
+
+
+_SEEDED = 200 * 100 + 99
+"""About the largest id that the seeder gives in a tiny world."""
 
 
 def _day(entry: str) -> date:
@@ -117,6 +122,19 @@ def _sale_moves(world: World, chance: random.Random) -> None:
     )
 
 
+def _interaction(world: World, chance: random.Random) -> None:
+    world.crm.execute(
+        "INSERT INTO interaction (id, client_id, content_id, kind, happened_at, note) "
+        "VALUES (%s, %s, %s, 'call', %s, '') ON CONFLICT DO NOTHING",
+        [
+            10**12 + chance.randrange(10**12),
+            world.some(world.crm, "client", chance),
+            chance.choice([None, 1, 2]),
+            datetime(2026, chance.randint(1, 12), 28, 23, 59, 59),
+        ],
+    )
+
+
 def _interaction_goes(world: World, chance: random.Random) -> None:
     world.crm.execute("DELETE FROM interaction WHERE id = %s", [world.some(world.crm, "interaction", chance)])
 
@@ -147,7 +165,7 @@ def _activity(world: World, chance: random.Random) -> None:
 
 
 _CHANGES = (
-    _client, _sale, _sale_moves, _interaction_goes, _metrics, _campaign, _ad_moves, _content, _activity,
+    _client, _sale, _sale_moves, _interaction, _interaction_goes, _metrics, _campaign, _ad_moves, _content, _activity,
 )  # fmt: skip
 
 
