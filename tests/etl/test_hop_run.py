@@ -313,3 +313,15 @@ def _alive(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_round_that_is_under_way_is_not_overlapped(there: World) -> None:
+    round_ = there.sales.execute("SELECT etl_begin()").fetchone()[0]
+    there.sales.execute(f"SET application_name = 'promptsales-etl {round_}'")
+    ended = there.hop.run("delta", variables(there.targets))
+    assert ended.code == 1
+    assert f"begin a round: round {round_} is under way since" in ended.errors[0]
+    assert there.sales.execute("SELECT max(round), bool_and(status = 'running') FROM etl_run").fetchone() == (
+        round_,
+        True,
+    )
