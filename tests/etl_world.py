@@ -95,7 +95,9 @@ def _day(entry: str) -> date:
 
 def _client(world: World, chance: random.Random) -> None:
     client = world.some(world.crm, "client", chance)
-    world.crm.execute("UPDATE client SET name = name || '~', credit = credit + 1 WHERE id = %s", [client])
+    world.crm.execute(
+        "UPDATE client SET name = left(name, 40) || '~' || credit, credit = credit + 1 WHERE id = %s", [client]
+    )
 
 
 def _sale(world: World, chance: random.Random) -> None:
