@@ -85,7 +85,7 @@ LANGUAGE plpgsql
 -- Most pages that are looked up one by one are in memory, and to look up a row takes as long as to walk over some ten: with the server's
 -- own costs the planner would walk over a whole table for the hundredth part of it. Nothing here is worth being compiled.
 SET search_path = pg_catalog, public, pg_temp
-SET random_page_cost = 0.25 SET cpu_tuple_cost = 0.05 SET jit = off SET work_mem = '64MB' AS $$
+SET seq_page_cost = 0.25 SET random_page_cost = 0.25 SET cpu_tuple_cost = 0.05 SET jit = off SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
     v_run etl_run;
