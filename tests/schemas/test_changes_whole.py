@@ -125,6 +125,17 @@ def test_rows_from_a_server_that_was_further_on_are_read_once(crm: Database, fol
     assert follower.read() == {("client", 1)}
 
 
+def test_what_was_read_outlives_a_crash_of_the_server(crm: Database, follower: Follower) -> None:
+    """Else the numbers of transactions that a crash undoes would be given again, below the watermark."""
+    writer = crm.connect(options="-c synchronous_commit=off")
+    for n in range(20):
+        writer.execute("UPDATE client SET credit = %s WHERE id = 1", [n])
+    (written,) = writer.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+    assert follower.read() == {("client", 1)}
+    (behind,) = writer.execute("SELECT pg_wal_lsn_diff(%s, pg_current_wal_flush_lsn())", [written]).fetchone()
+    assert behind <= 0
+
+
 # -- tombstones
 
 
