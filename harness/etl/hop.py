@@ -225,6 +225,10 @@ class Running:
 
 def _file(folder: Path, workflow: str) -> str:
     """Its path in the project. Raises EtlError."""
+    if not folder.is_dir():
+        raise EtlError(
+            f"{folder} is not there: the ETL's files are in the repository, not in the package; run it from there"
+        )
     for path in (folder / workflow, folder / "workflows" / f"{workflow}.hwf", folder / "pipelines" / f"{workflow}.hpl"):
         if path.is_file():
             return path.relative_to(folder).as_posix()
