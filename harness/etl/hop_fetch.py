@@ -26,7 +26,7 @@ from typing import BinaryIO, cast
 from harness.errors import EtlError
 
 MAVEN = "https://repo.maven.apache.org/maven2"
-"""Maven Central, as Maven itself knows it ("central" in its manual); PROMPTSALES_MAVEN_URL names another repository (``file:///…`` for a folder)."""
+"""Maven Central, as Maven itself knows it; PROMPTSALES_MAVEN_URL names another repository (``file:///…`` for a folder)."""
 
 Progress = Callable[[int, int], None]
 """Bytes that are there so far, bytes that there will be."""
