@@ -174,3 +174,27 @@ def test_a_disk_that_is_full(there: World, small_disk: str):
     there.sales.execute("ALTER TABLE staging.sale SET TABLESPACE pg_default")
     assert moved(there.round())["promptcrm"] == (9000, 9000, 0, 0)
     assert there.wrong() == []
+
+
+def test_an_outbox_that_was_purged_too_early_fails_once_and_is_read_whole(there: World):
+    there.round()
+    there.store.change(1, {"$set": {"title": "Never seen"}})
+    there.store.purge(1)
+    there.store.change(2, {"$set": {"title": "Seen"}})
+    launched = there.launch()
+    content = launched.round.runs[0]
+    assert (content.status, launched.code) == ("failed", 1)
+    assert "the next run reads all of it" in (content.message or "")
+    assert [one.status for one in launched.round.runs[1:]] == ["succeeded"] * 3
+    assert there.round().succeeded
+    assert there.wrong() == []
+
+
+def test_a_source_that_was_filled_anew_is_read_whole(there: World):
+    there.round()
+    there.crm.execute("TRUNCATE interaction")
+    there.crm.execute("DELETE FROM sale WHERE id % 2 = 0 AND id NOT IN (SELECT sale_id FROM sale_line)")
+    done = there.round()
+    assert done.succeeded
+    assert there.wrong() == []
+    assert there.sales.execute("SELECT count(*) FROM fact.interaction").fetchone() == (0,)

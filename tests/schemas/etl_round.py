@@ -64,7 +64,7 @@ class Round:
 
     def merge(self, source: str) -> Merged:
         row = self.connection.execute("SELECT * FROM etl_merge(%s, %s)", [self.number, source]).fetchone()
-        return Merged(*row)
+        return Merged(*row[:-1])  # its status is in the log
 
     def end(self) -> None:
         """What still runs fails, so that another round can begin at once."""

@@ -72,14 +72,15 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, public, pg_temp AS $$
 $$;
 
 -- Merge what is staged of a source. A source that began anew, or an outbox with a gap, is no error of the database's: the run is ended as
--- failed, nothing of it is merged, the watermark is forgotten, and that is committed; message says it.
+-- failed, nothing of it is merged, the watermark is forgotten, and that is committed; status and message say it.
 CREATE FUNCTION etl_merge(p_round bigint, p_source text) RETURNS TABLE (
     rows_read bigint,
     rows_inserted bigint,
     rows_updated bigint,
     rows_deleted bigint,
     rows_quarantined bigint,
-    message text
+    message text,
+    status text
 )
 LANGUAGE plpgsql
 -- Most pages that are looked up one by one are in memory, and to look up a row takes as long as to walk over some ten: with the server's
@@ -141,7 +142,7 @@ BEGIN
                 status = 'failed', finished_at = clock_timestamp(), message = v_wrong, rows_read = v_read
             WHERE id = v_run.id;
             PERFORM staging.clear(p_round, p_source);
-            RETURN QUERY SELECT v_read, 0::bigint, 0::bigint, 0::bigint, 0::bigint, v_wrong;
+            RETURN QUERY SELECT v_read, 0::bigint, 0::bigint, 0::bigint, 0::bigint, v_wrong, 'failed';
             RETURN;
         END IF;
         v_own := staging.merge_content(p_round, v_window.whole, v_run.id);
@@ -237,7 +238,7 @@ BEGIN
         message = nullif(array_to_string(v_said, '; '), '')
     WHERE id = v_run.id
     RETURNING etl_run.message INTO v_wrong;
-    RETURN QUERY SELECT v_read, v_own.inserted, v_own.updated, v_own.deleted, v_own.quarantined, v_wrong;
+    RETURN QUERY SELECT v_read, v_own.inserted, v_own.updated, v_own.deleted, v_own.quarantined, v_wrong, 'succeeded';
 END
 $$;
 
