@@ -164,7 +164,7 @@ def test_merges_of_two_sources_wait_for_each_other_and_both_succeed(promptsales_
         pids = [one.info.backend_pid, other.info.backend_pid]
         eventually(lambda: connection.execute("SELECT %s = ANY (pg_blocking_pids(%s))", pids).fetchone()[0])
         one.commit()
-        assert second.result().fetchone() == (2, 2, 0, 0, 0, None)  # it sees the campaign
+        assert second.result().fetchone() == (2, 2, 0, 0, 0, None, "succeeded")  # it sees the campaign
     assert connection.execute("SELECT campaign_id, sales, revenue FROM campaign_month").fetchall() == [(1, 1, 7)]
 
 
