@@ -20,6 +20,8 @@ from harness.etl.log import open_log
 from harness.etl_cli import app
 from harness.servers.urls import VARIABLE
 
+pytestmark = pytest.mark.etl
+
 PROJECT = Path(__file__).resolve().parents[2]
 Ended = subprocess.CompletedProcess[str]
 

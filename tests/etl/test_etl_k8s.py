@@ -13,6 +13,8 @@ from harness.etl import hop
 from harness.etl.hop_home import IMAGE
 from harness.etl.model import PERIOD
 
+pytestmark = pytest.mark.etl
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "k8s" / "etl"
 FILES = {"cronjob.yaml": "delta", "deployment.yaml": "every11"}

@@ -27,6 +27,8 @@ from harness.etl.text import (
 )
 from harness.servers.roles import with_login
 
+pytestmark = pytest.mark.etl
+
 
 @pytest.fixture
 def rounds(promptsales_db: Database) -> Database:

@@ -23,6 +23,8 @@ from harness.etl.logins import PREFIX, logins
 from harness.servers.base import Target
 from harness.servers.roles import with_login
 
+pytestmark = pytest.mark.etl
+
 
 def target(database: Database, url: str = "") -> Target:
     return Target(database.logical, database.engine, url or database.url, stand_in=database.stand_in)

@@ -22,6 +22,8 @@ from harness.etl.run import Launched, NoRound, UnderWay, run
 from harness.servers.base import Target
 from harness.servers.roles import with_login
 
+pytestmark = pytest.mark.etl
+
 NOWHERE = {name: Target(name, "redis", "redis://127.0.0.1:1/0") for name in ("promptcontent", "cache")}
 
 

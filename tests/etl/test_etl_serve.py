@@ -14,6 +14,8 @@ from harness.etl.model import Round
 from harness.etl.run import Launched, NoRound, UnderWay
 from harness.etl.serve import LATEST, SOONEST, Serving, WrongOption, period
 
+pytestmark = pytest.mark.etl
+
 
 @dataclass
 class Clock:

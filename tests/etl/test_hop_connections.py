@@ -7,6 +7,8 @@ from harness.etl.connections import SQLSERVER_CHANGES, variables
 from harness.servers.base import Target
 from harness.servers.urls import make_target
 
+pytestmark = pytest.mark.etl
+
 URLS = {
     "promptsales": "postgresql://etl:s%3Acr%40t@db.example:5433/promptsales?sslmode=require",
     "promptads": "postgresql://ana:p@[::1]/promptads",

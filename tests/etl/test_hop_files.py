@@ -12,6 +12,8 @@ from harness.etl.hop_pictures import draw, files, stale
 from harness.etl.model import SOURCES
 from harness.schemas import files as schema_files
 
+pytestmark = pytest.mark.etl
+
 PIPELINES = {path.stem: ElementTree.parse(path) for path in sorted((FOLDER / "pipelines").glob("*.hpl"))}
 WORKFLOWS = {path.stem: ElementTree.parse(path) for path in sorted((FOLDER / "workflows").glob("*.hwf"))}
 METADATA = {path: json.loads(path.read_text("utf-8")) for path in sorted((FOLDER / "metadata").rglob("*.json"))}

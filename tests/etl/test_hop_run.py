@@ -24,6 +24,8 @@ from harness.etl.hop import Ended, Hop
 from harness.etl.hop_errors import Errors
 from harness.servers.urls import secrets_of
 
+pytestmark = pytest.mark.etl
+
 
 @pytest.fixture
 def there(giving: Giving, hop: Hop) -> Iterator[World]:

@@ -20,6 +20,8 @@ from harness.etl import hop, hop_fetch, hop_home
 from harness.etl.hop_fetch import Pins, fetch, read_pins
 from harness.etl.hop_java import find_java
 
+pytestmark = pytest.mark.etl
+
 NAMES = ("lib/core/hop-engine-1.jar", "lib/core/other.jar", "plugins/a/hop-transform-a-1.jar")
 
 

@@ -12,7 +12,7 @@ from following import Follower, following, snapshots, truth
 
 from fixtures.databases import Database
 
-pytestmark = pytest.mark.data("sample")
+pytestmark = [pytest.mark.etl, pytest.mark.data("sample")]
 
 WRITERS, TRANSACTIONS = 6, 500
 

@@ -10,6 +10,8 @@ from following import following, truth
 
 from fixtures.databases import Database
 
+pytestmark = pytest.mark.etl
+
 FEW, MANY = 2_000, 20_000
 
 _ADS = """

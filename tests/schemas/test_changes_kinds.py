@@ -11,7 +11,7 @@ from following import Follower, following, truth
 
 from fixtures.databases import Database
 
-pytestmark = pytest.mark.data("sample")
+pytestmark = [pytest.mark.etl, pytest.mark.data("sample")]
 DAY = date(2026, 3, 1)
 
 

@@ -15,6 +15,8 @@ import pytest
 from fixtures.databases import Database
 from fixtures.giving import Giving
 
+pytestmark = pytest.mark.etl
+
 LOGICAL = ("promptads", "promptcrm")
 FILE = "schemas/{}/postgresql/server/10_roles.sql"
 ROOT = Path(__file__).parents[2]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from following import KINDS
 
+pytestmark = pytest.mark.etl
+
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 LOGICAL = ("promptads", "promptcrm")
 

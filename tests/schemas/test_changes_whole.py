@@ -11,7 +11,7 @@ from following import Follower, following, truth
 from fixtures.databases import Database
 from fixtures.giving import Giving
 
-pytestmark = pytest.mark.data("sample")
+pytestmark = [pytest.mark.etl, pytest.mark.data("sample")]
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from etl_round import document, merge_activity, merge_contents, merge_rows
 
+pytestmark = pytest.mark.etl
+
 CLIENTS = 30_000
 LARGE = ("client", "client_month", "fact.sale", "fact.interaction", "fact.metric_day")
 CAMPAIGN = ("spring", "active", "2025-01-01", "2025-12-31", 100, 1, 1)

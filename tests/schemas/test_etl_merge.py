@@ -17,6 +17,8 @@ from etl_round import (
     stream_id,
 )
 
+pytestmark = pytest.mark.etl
+
 JANUARY, FEBRUARY = date(2025, 1, 1), date(2025, 2, 1)
 CAMPAIGN = ("spring", "active", "2025-01-01", "2025-12-31", 100, 1, 1)
 

@@ -7,6 +7,8 @@ from datetime import date
 import pytest
 from etl_round import document, entry, held, merge_activity, merge_contents, merge_rows, quarantine, stream_id
 
+pytestmark = pytest.mark.etl
+
 JANUARY = date(2025, 1, 1)
 CAMPAIGN = ("spring", "active", "2025-01-01", "2025-12-31", 100, 1, 1)
 CLIENT = ("Ana", "CR", 5, "2025-01-01")

@@ -25,6 +25,8 @@ from etl_round import (
 
 from harness.etl.model import SOURCES
 
+pytestmark = pytest.mark.etl
+
 DAYS = [date(2025, 1, 1) + timedelta(days=9 * n) for n in range(12)]
 
 

@@ -12,6 +12,8 @@ import pytest
 from etl_round import Round, merge_rows
 from polling import eventually
 
+pytestmark = pytest.mark.etl
+
 SOURCES = ["cache", "promptads", "promptcontent", "promptcrm"]
 
 
