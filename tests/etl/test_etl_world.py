@@ -198,3 +198,13 @@ def test_a_source_that_was_filled_anew_is_read_whole(there: World):
     assert done.succeeded
     assert there.wrong() == []
     assert there.sales.execute("SELECT count(*) FROM fact.interaction").fetchone() == (0,)
+
+
+def test_contents_that_leave_no_entry_are_found_once_a_day(there: World):
+    there.round()
+    there.content["content"].delete_one({"_id": 3})  # as the TTL index does with a draft
+    assert moved(there.round())["promptcontent"] == (0, 0, 0, 0)
+    there.sales.execute("UPDATE etl_watermark SET compared_at = now() - interval '25 hours'")
+    assert moved(there.round())["promptcontent"] == (11, 0, 0, 1)
+    assert there.wrong() == []
+    assert moved(there.round()) == NOTHING

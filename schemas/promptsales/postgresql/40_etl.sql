@@ -9,11 +9,13 @@ CREATE TABLE etl_watermark (
     upper_bound text NOT NULL,
     origin text,
     updated_at timestamptz NOT NULL DEFAULT now(),
+    compared_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT ck_etl_watermark_kind CHECK (kind IN ('xid8', 'rowversion', 'resume_token', 'outbox', 'stream_id'))
 );
 COMMENT ON TABLE etl_watermark IS 'Up to where a source has been merged; set in the transaction that merges. No row: nothing yet';
 COMMENT ON COLUMN etl_watermark.upper_bound IS 'What the next window begins with, as text, in the form that kind says';
 COMMENT ON COLUMN etl_watermark.origin IS 'Which database the source was: another one (restored, made anew) is read from the beginning';
+COMMENT ON COLUMN etl_watermark.compared_at IS 'When all of the source was read last, and compared';
 
 CREATE TABLE etl_run (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_etl_run PRIMARY KEY,

@@ -90,7 +90,8 @@ BEGIN
 END
 $$;
 
--- Where the window of a source begins. whole: nothing is remembered, all of it is to be read.
+-- Where the window of a source begins. whole: all of it is to be read, as nothing is remembered. PromptContent is read whole once a day, too:
+-- it is small, and drafts that its TTL index removes leave no entry in the outbox.
 CREATE FUNCTION etl_window(p_round bigint, p_source text) RETURNS TABLE (whole boolean, origin text, upper_bound text)
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -102,7 +103,10 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM staging.overtaken(p_round, p_source);
     END IF;
-    RETURN QUERY SELECT v_mark.source IS NULL, v_mark.origin, v_mark.upper_bound;
+    RETURN QUERY SELECT
+        v_mark.source IS NULL OR (p_source = 'promptcontent' AND v_mark.compared_at < now() - interval '1 day'),
+        v_mark.origin,
+        v_mark.upper_bound;
 END
 $$;
 

@@ -225,7 +225,11 @@ BEGIN
         v_window.origin
     )
     ON CONFLICT (source) DO UPDATE SET
-        kind = excluded.kind, upper_bound = excluded.upper_bound, origin = excluded.origin, updated_at = now();
+        kind = excluded.kind,
+        upper_bound = excluded.upper_bound,
+        origin = excluded.origin,
+        updated_at = now(),
+        compared_at = CASE WHEN v_window.whole THEN now() ELSE kept.compared_at END;
     UPDATE etl_run SET
         status = 'succeeded',
         finished_at = clock_timestamp(),
