@@ -24,6 +24,7 @@ _CONNECT_SECONDS = 10
 # libpq's names of what a PostgreSQL URL may say, and the JDBC driver's
 _POSTGRESQL_SAYS = {"sslmode": "sslmode", "sslrootcert": "sslrootcert", "sslcert": "sslcert", "sslkey": "sslkey"}
 _SQLSERVER_SAYS = {"encrypt": "encrypt", "trustservercertificate": "trustServerCertificate"}
+_SWITCH = {"yes": "true", "true": "true", "mandatory": "true", "strict": "strict"}
 
 
 def variables(targets: Mapping[str, Target]) -> dict[str, str]:
@@ -95,12 +96,12 @@ def _postgresql(url: _Url) -> str:
 
 
 def _sqlserver(url: _Url) -> str:
-    """As Microsoft's manual "Building the connection URL" has it: braces around a value. Never run here."""
+    """As Microsoft's manual "Building the connection URL" has it: braces around a value. Run on a Babelfish only."""
     says = {"databaseName": url.database, "loginTimeout": str(_CONNECT_SECONDS), "applicationName": "promptsales-etl"}
     told = {name.lower(): value for name, value in url.says.items()}
     for theirs, ours in _SQLSERVER_SAYS.items():
         if theirs in told:
-            says[ours] = "true" if told[theirs].lower() in ("yes", "true", "mandatory", "strict") else "false"
+            says[ours] = _SWITCH.get(told[theirs].lower(), "false")
     written = "".join(f";{name}={{{value.replace('}', '}}')}}}" for name, value in says.items() if value)
     return f"jdbc:sqlserver://{url.place}{written}"
 

@@ -5,7 +5,7 @@
 -- is below it is in that snapshot; what was committed in between is read now and once more the next time. None is lost, and the merge is idempotent.
 -- https://learn.microsoft.com/sql/t-sql/functions/min-active-rowversion-transact-sql
 --
--- Written from the documentation: there was no SQL Server to run it on.
+-- Written from the documentation: there was no SQL Server to run it on, only a Babelfish (docs/verified.md).
 -- TRUNCATE TABLE passes triggers by (where no foreign key forbids it: interaction): after it, EXEC dbo.renew_origin;
 -- noqa: disable=LT02
 -- (sqlfluff would have BEGIN further in than its IF or WHILE.)
