@@ -1,6 +1,6 @@
 """A login for a while on SQL Server: a login of the server, its user in the database, one role.
 
-Written from Microsoft's documentation and tested with a fake of the driver: it has never run on a server. Pages followed,
+Written from Microsoft's documentation, tested with a fake of the driver, run on Babelfish, never on SQL Server. Pages,
 below https://learn.microsoft.com/sql/t-sql/statements/: create-login-transact-sql, create-user-transact-sql,
 alter-role-transact-sql, drop-login-transact-sql; and language-elements/kill-transact-sql. A login of SQL Server has no last
 moment as PostgreSQL's VALID UNTIL: what a killed launcher leaves is taken away by the next.

@@ -54,6 +54,15 @@ def test_a_replica_set_is_told_whole() -> None:
     assert (made["PROMPTCONTENT_USER"], made["PROMPTCONTENT_PASSWORD"]) == ("u", "p@w")
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("yes", "true"), ("Mandatory", "true"), ("strict", "strict"), ("no", "false"), ("optional", "false")],
+)
+def test_sql_server_is_reached_no_less_safely_than_its_url_says(said: str, told: str) -> None:
+    made = variables(targets(promptcrm=f"sqlserver://sa:p@crm/promptcrm?encrypt={said}"))
+    assert f";encrypt={{{told}}}" in made["PROMPTCRM_JDBC_URL"]
+
+
 def test_secrets_are_in_password_variables_only() -> None:
     for name, value in variables(targets(promptcrm="sqlserver://sa:s3cret@crm/promptcrm")).items():
         assert ("s3cret" in value) == (name == "PROMPTCRM_PASSWORD")

@@ -50,7 +50,7 @@ def test_files_of_the_server_apply_twice(tds: Tds, ads: Database) -> None:
     every = scripts(PROMPTSALES, "promptads", "sqlserver", Wanted.empty, server=True)
     again = [script for script in every if script.file.parent.name == "server"]
     assert again
-    apply(tds.engine, ads.url, again)
+    apply(tds.engine, ads.url, tds.able(again))
 
 
 def test_a_file_that_fails_is_named_with_its_line(tds: Tds, ads: Database) -> None:
