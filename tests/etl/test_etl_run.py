@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -147,8 +147,18 @@ def test_two_do_not_overlap(launch: Callable[..., Launched], promptsales_db: Dat
     assert connection.execute("SELECT count(*) FROM etl_run").fetchone() == (4,)
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C is, also where whoever runs the tests ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("sent", "why"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
-def test_interrupted(launch: Callable[..., Launched], promptsales_db: Database, sent: signal.Signals, why: str) -> None:
+def test_interrupted(
+    launch: Callable[..., Launched], promptsales_db: Database, heard: None, sent: signal.Signals, why: str
+) -> None:
     hop = FakeHop(["begin", "merge:promptcontent", "merging:promptads"])
     sender = threading.Thread(
         target=lambda: eventually(lambda: hop.started and hop.started[0].ready.exists()) and os.kill(os.getpid(), sent)
