@@ -167,6 +167,17 @@ def test_nothing_up_is_nothing_to_compare(cli: Run, bare: Callable[..., dict[str
     assert "no database is up" in one_line(cli("check", "coherence", **bare()), 3)
 
 
+def test_the_sources_alone_leave_the_rest_to_the_etl(bare: Callable[..., dict[str, str]], seeding: Seeding) -> None:
+    urls = bare(*SQL)
+    assert "leaves the sums by month to the ETL" in one_line(seeding(urls, "tiny", "--sources", "--finish"), 1)
+    done = seeding(urls, "tiny", "--sources")
+    assert done.returncode == 0, done.stderr
+    assert "come into promptsales with 'harness etl run'" in done.stdout + done.stderr
+    assert ask(urls["PROMPTCRM_URL"], "SELECT count(*) FROM client") == [(200,)]
+    assert ask(urls["PROMPTSALES_URL"], "SELECT (SELECT count(*) FROM plan), (SELECT count(*) FROM client)") == [(3, 0)]
+    assert "--replace" in seeding(urls, "tiny").stderr
+
+
 def test_an_interrupt_ends_it_and_its_workers_without_a_word_too_many(bare: Callable[..., dict[str, str]]) -> None:
     urls = bare("promptcrm")
     words = [sys.executable, "-m", "harness.cli", "seed", "full", "--only", "promptcrm", "--servers", "external"]
