@@ -25,7 +25,6 @@ from tables import renew
 from fixtures.seed import plan_of
 from fixtures.seed.run import Place, seed
 from harness.etl.hop import setup
-from harness.etl.model import SourceRun
 from harness.etl.run import run
 from harness.runner.databases import Databases
 from harness.runner.furnishing import schema
@@ -76,10 +75,7 @@ class World:
         assert done.succeeded, done
         crm = next(one for one in done.runs if one.source == "promptcrm")
         source, target = (now - then for now, then in zip(self._pages(), before, strict=True))
-        return Cost(seconds, self._seconds(crm), crm.read, crm.moved, source, target)
-
-    def _seconds(self, one: SourceRun) -> float:
-        return one.seconds or 0.0
+        return Cost(seconds, crm.seconds or 0.0, crm.read, crm.moved, source, target)
 
     def _pages(self) -> tuple[int, int]:
         return tuple(  # type: ignore[return-value]

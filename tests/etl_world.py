@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -34,8 +34,6 @@ class World:
 
     databases: Mapping[str, Database]
     hop: Hop
-    kept: list[Round] = field(default_factory=list)
-    """Rounds run here, for the report."""
 
     def __post_init__(self) -> None:
         self.sales, self.ads, self.crm, self.content, self.cache = (
@@ -49,9 +47,7 @@ class World:
     def launch(self, **changed: str) -> Launched:
         """One round; ``changed``: other URLs, by logical name."""
         targets = {name: replace(one, url=changed.get(name, one.url)) for name, one in self.targets.items()}
-        launched = run(targets, self.hop)
-        self.kept.append(launched.round)
-        return launched
+        return run(targets, self.hop)
 
     def round(self, **changed: str) -> Round:
         """The same: what became of it."""

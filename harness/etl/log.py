@@ -148,10 +148,11 @@ def open_log(url: str, name: str = NAME) -> Iterator[Log]:
     """Look into the log of the PromptSales at ``url``. Raises ServerError, LoginRefused."""
     try:
         connection = psycopg.connect(url, autocommit=True, connect_timeout=5, application_name=name)
-    except answers.InvalidPassword as error:
-        raise LoginRefused(f"promptsales at {redact(url)}: {scrub(_first_line(error), url)}") from None
     except psycopg.Error as error:
-        raise ServerError(f"promptsales at {redact(url)} does not answer: {scrub(_first_line(error), url)}") from None
+        said = scrub(_first_line(error), url)
+        if "authentication failed" in said or "no password supplied" in said:  # libpq hands on no SQLSTATE of a log-in
+            raise LoginRefused(f"promptsales at {redact(url)} refuses the login: {said}") from None
+        raise ServerError(f"promptsales at {redact(url)} does not answer: {said}") from None
     try:
         yield Log(connection, url)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -49,15 +50,14 @@ class Killed:
     def __init__(self, hop: Hop, after: int) -> None:
         self._hop = hop
         self._left = after
-        self._pid = 0
 
     def start(self, workflow: str, variables: Mapping[str, str], on_line: Callable[[str], None]) -> Running:
         def hear(line: str) -> None:
             self._left -= 1
             if self._left == 0:
-                os.kill(started.result().pid, 9)
+                os.kill(started.result().pid, signal.SIGKILL)
 
-        started: Future[Running] = Future()
+        started: Future[Running] = Future()  # the first lines may be heard before we have it
         started.set_result(self._hop.start(workflow, variables, hear))
         return started.result()
 
