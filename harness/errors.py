@@ -97,6 +97,18 @@ class EtlError(HarnessError):
     exit_code = 3
 
 
+class ToolRefused(HarnessError):
+    """What a caller asks of an MCP tool cannot be done; the text is for the caller, and holds no secret."""
+
+
+class TokenRefused(HarnessError):
+    """A token is not taken; the text says why, and nothing of the token."""
+
+
+class SourceError(ServerError):
+    """A database that an MCP server asks does not answer; the text is for the caller: it names neither host nor login."""
+
+
 class StoreError(HarnessError):
     """The results folder cannot be written or read."""
 

@@ -29,6 +29,8 @@ COMMENT ON TABLE application_role IS 'What an identity may be, and the role of t
 INSERT INTO application_role (name, database_role, description) VALUES
 ('reader', 'promptsales_reader', 'the boards, no clients'),
 ('analyst', 'promptsales_analyst', 'summaries of all kinds, and what clients are worth'),
+('steward', 'promptsales_analyst', 'sees the sensitive fields of clients, where an analyst sees them masked'),
+('tester', 'promptsales_reader', 'runs the scenarios of the harness'),
 ('etl', 'promptsales_etl', 'moves data in'),
 ('admin', 'promptsales_admin', 'identities, sessions and the audit log');
 

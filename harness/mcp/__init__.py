@@ -1,0 +1,1 @@
+"""The MCP servers: what PromptSales's databases, and the harness, offer an assistant. Source: modelcontextprotocol.io."""
