@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from harness.sso.model import ROLES
 
@@ -40,6 +41,10 @@ Cursor = Annotated[
     str | None,
     Field(max_length=400, description="Where to go on: next_cursor of the page before; none for the first page"),
 ]
+
+
+Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
+"""An amount with cents, which JSON has as a number."""
 
 
 class Answer(BaseModel):
