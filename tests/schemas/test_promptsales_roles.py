@@ -14,7 +14,15 @@ import pytest
 
 from fixtures.giving import Giving
 
-ROLES = ("promptsales_reader", "promptsales_analyst", "promptsales_etl", "promptsales_sso", "promptsales_admin")
+ROLES = (
+    "promptsales_reader",
+    "promptsales_analyst",
+    "promptsales_etl",
+    "promptsales_sso",
+    "promptsales_admin",
+    "promptsales_mcp",
+    "promptsales_mcp_gate",
+)
 FILE = Path(__file__).parents[2] / "schemas/promptsales/postgresql/server/10_roles.sql"
 
 R, RI, RIU, RIUD, RU = "SELECT", "SELECT INSERT", "SELECT INSERT UPDATE", "SELECT INSERT UPDATE DELETE", "SELECT UPDATE"
@@ -62,9 +70,20 @@ MAY = {
     "promptsales_admin": BOARDS
     | SUMMARIES
     | dict.fromkeys(("client", "application_role", "audit_log", "etl_watermark", "etl_run", "etl_quarantine"), R)
+    | dict.fromkeys(("ai_log", "ai_log_head"), R)
     | {"plan": RIUD, "role_of_identity": RIUD, "campaign": RU},
+    "promptsales_mcp": dict.fromkeys(
+        ("campaign", "campaign_month", "month_board", "content_reach", "etl_state", "etl_log"), R
+    ),
+    "promptsales_mcp_gate": {},
 }
-"""Every right on a whole table or view that there is; the admin has some on columns of identity and sso_session besides."""
+"""Every right on a whole table or view that there is; some have rights on columns besides: see below."""
+
+COLUMNS = {
+    "promptsales_admin": {"identity", "sso_session"},
+    "promptsales_mcp": {"etl_watermark"},
+}
+"""Of which tables a role may see or write some columns only."""
 
 SESSIONS = "session_identity roles_of"
 CALLS = {
@@ -73,7 +92,10 @@ CALLS = {
     "promptsales_etl": "rebuild_month_summary etl_due etl_begin etl_window etl_merge etl_fail etl_forget",
     "promptsales_sso": f"{SESSIONS} begin_login end_login open_session touch_session refresh_session revoke_session "
     "revoke_all purge_sessions",
-    "promptsales_admin": f"{SESSIONS} revoke_all purge_sessions rebuild_month_summary close_finished_campaigns",
+    "promptsales_admin": f"{SESSIONS} revoke_all purge_sessions rebuild_month_summary close_finished_campaigns "
+    "ai_log_verify",
+    "promptsales_mcp": "",
+    "promptsales_mcp_gate": f"{SESSIONS} ai_log_append",
 }
 
 
@@ -93,6 +115,13 @@ def test_each_role_has_these_rights_and_no_other(connection, role):
         [role],
     ).fetchall()
     assert set(granted) == {(table, right) for table, rights in MAY[role].items() for right in rights.split()}
+    some = connection.execute(
+        "SELECT relname FROM pg_class AS c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p WHERE c.relkind IN ('r', 'v') "
+        "AND c.relnamespace::regnamespace::text IN ('public', 'staging', 'fact') "
+        "AND has_any_column_privilege(%s, c.oid, p) AND NOT has_table_privilege(%s, c.oid, p)",
+        [role, role],
+    ).fetchall()
+    assert {name for (name,) in some} == COLUMNS.get(role, set())
     called = connection.execute(
         "SELECT proname FROM pg_proc "
         "WHERE pronamespace = 'public'::regnamespace AND has_function_privilege(%s, oid, 'EXECUTE')",
@@ -189,6 +218,41 @@ DENIED = [
         ),
     ),
     *product(
+        ("promptsales_mcp", "promptsales_mcp_gate"),
+        (
+            "SELECT * FROM client",
+            "SELECT * FROM client_value",
+            "SELECT * FROM client_month",
+            "SELECT email FROM identity",
+            "SELECT * FROM sso_session",
+            "SELECT * FROM audit_log",
+            "SELECT * FROM ai_log",
+            "SELECT * FROM ai_log_head",
+            "INSERT INTO ai_log (server) VALUES ('promptads')",
+            "UPDATE ai_log SET outcome = 'ok'",
+            "DELETE FROM ai_log",
+            "TRUNCATE ai_log",
+            "UPDATE ai_log_head SET number = 0",
+            "ALTER TABLE ai_log DISABLE TRIGGER ALL",
+            "SELECT ai_log_verify()",
+            "SELECT * FROM etl_quarantine",
+            "UPDATE campaign SET budget = 0",
+            "SELECT open_session(gen_random_uuid(), '', '1 hour')",
+            "SELECT begin_login('ana@example.com')",
+            "CREATE TABLE mine (id int)",
+        ),
+    ),
+    *product(
+        ("promptsales_mcp",),
+        (
+            "SELECT * FROM etl_watermark",
+            "SELECT upper_bound FROM etl_watermark",
+            "SELECT session_identity('')",
+            "SELECT ai_log_append('a', 'b', 'c', 's', 'n', 'c', NULL, NULL, '{}', 'ok', 0, 0, NULL, NULL)",
+        ),
+    ),
+    *product(("promptsales_mcp_gate",), ("SELECT * FROM campaign", "SELECT * FROM month_board")),
+    *product(
         ("promptsales_etl",),
         (
             "SELECT * FROM plan",
@@ -208,6 +272,11 @@ DENIED = [
             "DELETE FROM identity",
             "SELECT token_hash FROM sso_session",
             "UPDATE sso_session SET expires_at = now()",
+            "DELETE FROM ai_log",
+            "TRUNCATE ai_log",
+            "UPDATE ai_log_head SET number = 0",
+            "INSERT INTO ai_log (server) VALUES ('promptads')",
+            "SELECT ai_log_append('a', 'b', 'c', 's', 'n', 'c', NULL, NULL, '{}', 'ok', 0, 0, NULL, NULL)",
             "DELETE FROM audit_log",
             "UPDATE audit_log SET new_values = NULL",
             "TRUNCATE audit_log",
@@ -291,6 +360,26 @@ ALLOWED = [
             "CALL close_finished_campaigns('2030-01-01')",
             "SELECT * FROM audit_log",
             "SELECT * FROM etl_run",
+            "SELECT * FROM ai_log",
+            "SELECT * FROM ai_log_verify()",
+        ),
+    ),
+    *product(
+        ("promptsales_mcp",),
+        (
+            "SELECT * FROM month_board",
+            "SELECT * FROM campaign JOIN campaign_month ON campaign_id = id",
+            "SELECT * FROM content_reach",
+            "SELECT * FROM etl_state",
+            "SELECT source, updated_at FROM etl_watermark",
+        ),
+    ),
+    *product(
+        ("promptsales_mcp_gate",),
+        (
+            "SELECT session_identity(decode(repeat('00', 32), 'hex'))",
+            "SELECT * FROM roles_of(gen_random_uuid())",
+            "SELECT ai_log_append('a', 'b', 'c', 's', 'n', 'c', NULL, NULL, '{}', 'ok', 0, 0, NULL, NULL)",
         ),
     ),
 ]

@@ -7,7 +7,8 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(10); -- one at a time in this database, till the end of the file: it is one transaction
     FOREACH v_role IN ARRAY ARRAY[
-        'promptsales_reader', 'promptsales_analyst', 'promptsales_etl', 'promptsales_sso', 'promptsales_admin'
+        'promptsales_reader', 'promptsales_analyst', 'promptsales_etl', 'promptsales_sso', 'promptsales_admin',
+        'promptsales_mcp', 'promptsales_mcp_gate'
     ] LOOP
         BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', v_role);
@@ -20,12 +21,15 @@ $$;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA public
-FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin;
+FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin,
+    promptsales_mcp, promptsales_mcp_gate;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA public
-FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin;
+FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin,
+    promptsales_mcp, promptsales_mcp_gate;
 
 GRANT USAGE ON SCHEMA public
-TO promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin;
+TO promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin,
+    promptsales_mcp, promptsales_mcp_gate;
 
 -- The reader sees the boards: nothing of single clients.
 GRANT SELECT ON plan, content, month_summary, month_board, campaign_performance, content_reach, etl_state, etl_log
@@ -49,11 +53,14 @@ GRANT EXECUTE ON FUNCTION rebuild_month_summary() TO promptsales_etl, promptsale
 
 -- The functions run with the caller's rights: these are what a merge needs of the places where it works.
 REVOKE ALL ON SCHEMA staging, fact
-FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin;
+FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin,
+    promptsales_mcp, promptsales_mcp_gate;
 REVOKE ALL ON ALL TABLES IN SCHEMA staging, fact
-FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin;
+FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin,
+    promptsales_mcp, promptsales_mcp_gate;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA staging
-FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin;
+FROM PUBLIC, promptsales_reader, promptsales_analyst, promptsales_etl, promptsales_sso, promptsales_admin,
+    promptsales_mcp, promptsales_mcp_gate;
 GRANT USAGE ON SCHEMA staging, fact TO promptsales_etl;
 GRANT SELECT ON ALL TABLES IN SCHEMA staging TO promptsales_etl;
 GRANT INSERT, UPDATE, DELETE, TRUNCATE ON
@@ -73,7 +80,16 @@ GRANT EXECUTE ON FUNCTION revoke_all(uuid), purge_sessions(interval) TO promptsa
 
 -- Whose session this is may be asked by all who are shown one.
 GRANT EXECUTE ON FUNCTION session_identity(bytea), roles_of(uuid)
-TO promptsales_reader, promptsales_analyst, promptsales_sso, promptsales_admin;
+TO promptsales_reader, promptsales_analyst, promptsales_sso, promptsales_admin, promptsales_mcp_gate;
+
+-- PromptSales's MCP server reads what its tools show: sums and the ETL's state, neither clients nor identities.
+GRANT SELECT ON campaign, campaign_month, month_board, content_reach, etl_state, etl_log TO promptsales_mcp;
+GRANT SELECT (source, updated_at) ON etl_watermark TO promptsales_mcp;
+
+-- What stands before all MCP servers asks whose session it is, and adds to the AI log.
+GRANT EXECUTE ON FUNCTION ai_log_append(
+    text, text, text, text, text, text, text, text, jsonb, text, bigint, numeric, bytea, text
+) TO promptsales_mcp_gate;
 
 -- The admin keeps plans, campaigns and identities; sees neither password nor token hashes, and does not write the audit log.
 GRANT SELECT, INSERT, UPDATE, DELETE ON plan, role_of_identity TO promptsales_admin;
@@ -85,4 +101,6 @@ GRANT UPDATE (email, display_name, password_hash, failed_attempts, locked_until,
 GRANT SELECT (
     id, chain_id, identity_id, created_at, expires_at, chain_expires_at, last_seen_at, refreshed_at, revoked_at
 ) ON sso_session TO promptsales_admin;
+GRANT SELECT ON ai_log, ai_log_head TO promptsales_admin;
+GRANT EXECUTE ON FUNCTION ai_log_verify(bigint, bigint) TO promptsales_admin;
 GRANT EXECUTE ON PROCEDURE close_finished_campaigns(date, int) TO promptsales_admin;
