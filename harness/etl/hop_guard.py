@@ -1,4 +1,6 @@
-"""Runs a program and sees to it that it ends when whoever started us does, however that ends: ``hop_guard.py PROGRAM …``.
+"""Runs a program and sees to it that it ends when whoever started us does, however that ends.
+
+``hop_guard.py PROGRAM …``, or ``hop_guard.py --ask SECONDS PROGRAM …`` for one that shall have so long to end tidily.
 
 Run as a file (``python -I -S``): it stands on nothing of the package. Its standard input is a pipe that our parent keeps
 open. The program leads a process group of its own; our first line is ``pid N``. We end with its exit code, or with 128 +
@@ -13,12 +15,16 @@ import select
 import signal
 import subprocess
 import sys
+import time
 
 _GRAIN = 0.2  # seconds between two looks at our parent: a fork of it may hold our input open
 
 
 def main(command: list[str]) -> int:
     """Run it, watch over it, give its exit code."""
+    ask = 0.0
+    if command[0] == "--ask":
+        ask, command = float(command[1]), command[2:]
     if os.name != "posix":
         return _elsewhere(command)
     parent = os.getppid()
@@ -38,8 +44,19 @@ def main(command: list[str]) -> int:
             return code if code >= 0 else 128 - code
         ready, _, _ = select.select(watched, [], [], _GRAIN if handle >= 0 else 0.05)
         if os.getppid() != parent or (0 in ready and not os.read(0, 4096)):
+            if ask:
+                _ask(pid, ask)
             _end(pid)
             return 1
+
+
+def _ask(pid: int, seconds: float) -> None:
+    """Have it end by itself (SIGTERM), for so long."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not os.waitpid(pid, os.WNOHANG)[0]:
+        time.sleep(0.02)
 
 
 def _become(command: list[str]) -> None:

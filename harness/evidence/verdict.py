@@ -41,7 +41,7 @@ def judge(history: History, expectation: Expectation) -> Verdict:
     return Verdict(
         status=status,
         summary=_summary(history, status, names, deadlocks, mismatches),
-        expected=list(_expected(expectation)),
+        expected=list(expected_words(expectation)),
         mismatches=mismatches,
         anomalies=found,
         deadlocks=deadlocks,
@@ -224,7 +224,8 @@ def _listed(names: list[Phenomenon]) -> str:
     return ", ".join(one.value for one in names) or "nothing"
 
 
-def _expected(expectation: Expectation) -> Iterator[str]:
+def expected_words(expectation: Expectation) -> Iterator[str]:
+    """An expectation in words, a line for each thing that must come out."""
     if expectation.output is not None:
         number = len(expectation.output)
         yield "prints the known transcript" if number == 1 else f"prints one of {number} known transcripts"
