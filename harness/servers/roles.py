@@ -25,12 +25,14 @@ def make_role(
     settings: Sequence[str] = (),
     most: int = 3,
     until: datetime | None = None,
+    password: str | None = None,
 ) -> str:
     """Make a role that logs in and is a member of ``groups``, nothing else; gives its password. Raises psycopg.Error.
 
     ``most``: sessions at once. ``until``: nobody logs in by the password after that. ``settings`` hold from its login on.
+    ``password``: the one to have, instead of a random one.
     """
-    password = secrets.token_urlsafe(24)
+    password = password or secrets.token_urlsafe(24)
     role = sql.Identifier(name)
     # Hashed here: whoever reads the server's log, or its statements, does not learn the password.
     hashed = link.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()

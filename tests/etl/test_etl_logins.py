@@ -18,8 +18,8 @@ from polling import eventually
 from fixtures.databases import Database
 from harness.engines.sqlserver.driver import Refused
 from harness.errors import LoginRefused, ServerError
-from harness.etl import logins_sqlserver
 from harness.etl.logins import PREFIX, logins
+from harness.servers import logins_sqlserver
 from harness.servers.base import Target
 from harness.servers.roles import with_login
 

@@ -15,7 +15,7 @@ from tds import URL, WITHOUT, Tds, changes
 from fixtures.databases import Database
 from harness.engines.sqlserver.driver import connect
 from harness.errors import HarnessError
-from harness.etl.logins_sqlserver import sqlserver_login
+from harness.servers.logins_sqlserver import SQLServerLogin
 
 if not URL:
     pytest.skip(WITHOUT, allow_module_level=True)
@@ -32,7 +32,7 @@ def either(tds: Tds, request: pytest.FixtureRequest) -> Iterator[Database]:
 def login(either: Database) -> Iterator[Database]:
     """The database as the ETL's own login sees it."""
     name, group = f"psh_etl_{uuid.uuid4().hex[:12]}", f"{either.logical}_etl"
-    with sqlserver_login(either.url, name, group, "psh_etl_", lambda one: f"psh:{one}/admin") as url:
+    with SQLServerLogin(either.url, name, group, "psh_etl_") as url:
         mine = Database(either.logical, "sqlserver", either.name, url)
         yield mine
         mine.close()
