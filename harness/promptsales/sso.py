@@ -130,7 +130,21 @@ def add_identity(
 def log_in(
     connection: Connection, email: str, password: str, ttl: timedelta, *, cost: Scrypt = DEFAULT
 ) -> Login | None:
-    """Open a session for ``ttl``, or None: wrong address or password, disabled, or locked after too many attempts.
+    """Open a session for ``ttl``, or None: see :func:`authenticate`, which also says what is raised."""
+    identity = authenticate(connection, email, password, cost=cost)
+    if identity is None:
+        return None
+    token = new_token()
+    try:
+        opened = connection.execute("SELECT open_session(%s, %s, %s)", [identity, token_hash(token), ttl]).fetchone()
+    except psycopg.errors.InvalidAuthorizationSpecification:
+        return None  # disabled a moment ago
+    assert opened is not None
+    return Login(opened[0], identity, token)
+
+
+def authenticate(connection: Connection, email: str, password: str, *, cost: Scrypt = DEFAULT) -> UUID | None:
+    """Whose address and password these are, or None: wrong, disabled, or locked after too many attempts.
 
     The connection must be in autocommit mode: an attempt counts even if this process dies over it. Raises DataError if
     it is not.
@@ -143,17 +157,11 @@ def log_in(
     if row is None:
         cost.derive(password[:LONGEST], bytes(16))  # takes as long as if there were one
         return None
-    identity, stored = row
-    if not verify_password(password, stored):
+    identity: UUID = row[0]
+    if not verify_password(password, row[1]):
         return None
     connection.execute("SELECT end_login(%s)", [identity])
-    token = new_token()
-    try:
-        opened = connection.execute("SELECT open_session(%s, %s, %s)", [identity, token_hash(token), ttl]).fetchone()
-    except psycopg.errors.InvalidAuthorizationSpecification:
-        return None  # disabled a moment ago
-    assert opened is not None
-    return Login(opened[0], identity, token)
+    return identity
 
 
 def refresh(connection: Connection, token: str, ttl: timedelta) -> tuple[Login, datetime] | None:

@@ -91,11 +91,11 @@ CALLS = {
     "promptsales_analyst": SESSIONS,
     "promptsales_etl": "rebuild_month_summary etl_due etl_begin etl_window etl_merge etl_fail etl_forget",
     "promptsales_sso": f"{SESSIONS} begin_login end_login open_session touch_session refresh_session revoke_session "
-    "revoke_all purge_sessions",
+    "revoke_all purge_sessions register_client client_of keep_code code_of use_code grant_of session_caller end_session",
     "promptsales_admin": f"{SESSIONS} revoke_all purge_sessions rebuild_month_summary close_finished_campaigns "
     "ai_log_verify",
     "promptsales_mcp": "",
-    "promptsales_mcp_gate": f"{SESSIONS} ai_log_append",
+    "promptsales_mcp_gate": f"{SESSIONS} session_caller ai_log_append",
 }
 
 

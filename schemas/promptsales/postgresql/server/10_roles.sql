@@ -74,13 +74,16 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA staging TO promptsales_etl;
 -- The issuer of sessions touches no table.
 GRANT EXECUTE ON FUNCTION
     begin_login(text, int, interval), end_login(uuid), open_session(uuid, bytea, interval, interval), touch_session(bytea),
-    refresh_session(bytea, bytea, interval), revoke_session(bytea)
+    refresh_session(bytea, bytea, interval), revoke_session(bytea), register_client(text, text, text[], text, text, bytea, int),
+    client_of(text), keep_code(bytea, uuid, text, text, boolean, text, text, text, interval), code_of(bytea),
+    use_code(bytea, bytea, interval, interval), grant_of(bytea), session_caller(uuid), end_session(uuid)
 TO promptsales_sso;
 GRANT EXECUTE ON FUNCTION revoke_all(uuid), purge_sessions(interval) TO promptsales_sso, promptsales_admin;
 
 -- Whose session this is may be asked by all who are shown one.
 GRANT EXECUTE ON FUNCTION session_identity(bytea), roles_of(uuid)
 TO promptsales_reader, promptsales_analyst, promptsales_sso, promptsales_admin, promptsales_mcp_gate;
+GRANT EXECUTE ON FUNCTION session_caller(uuid) TO promptsales_mcp_gate;
 
 -- PromptSales's MCP server reads what its tools show: sums and the ETL's state, neither clients nor identities.
 GRANT SELECT ON campaign, campaign_month, month_board, content_reach, etl_state, etl_log TO promptsales_mcp;
