@@ -16,7 +16,9 @@ JSON schemas. Every text needs a ``max_length``, every number bounds, every list
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
@@ -129,6 +131,14 @@ def prompt(title: str, *, roles: Iterable[str]) -> Callable[[F], F]:
 
 
 Spec = ToolSpec | ResourceSpec | PromptSpec
+
+GIVEN_UP: ContextVar[threading.Event | None] = ContextVar("GIVEN_UP", default=None)
+
+
+def given_up() -> bool:
+    """Whether nobody waits any more for the call that this thread works for: its time is over, or it was cancelled."""
+    event = GIVEN_UP.get()
+    return event is not None and event.is_set()
 
 
 def _marked(spec: Spec) -> Callable[[F], F]:

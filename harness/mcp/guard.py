@@ -1,0 +1,262 @@
+"""What every request passes: who asks, whether they may, whether too often; and its entry in the AI log.
+
+An answer leaves only when its entry has been committed. A call that changes something has one entry more, from before it
+began. What cannot be logged or counted (PromptSales or the cache is away) is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import anyio
+import anyio.to_thread
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.tools import Tool
+from mcp.shared.exceptions import MCPError
+from mcp.shared.uri_template import UriTemplate
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextContent
+from pydantic import BaseModel
+
+from harness.ai_log.model import Call
+from harness.errors import HarnessError, ToolRefused
+from harness.mcp.arguments import check_arguments, check_texts, loggable
+from harness.mcp.model import ResourceSpec, Spec, Toolset, ToolSpec
+from harness.mcp.running import CALLER
+from harness.promptsales.cache import Decision
+from harness.sso.model import Caller
+
+logger = logging.getLogger("promptsales.mcp")
+
+_TARGET = 200  # characters of a name in the log
+_SUBJECT = re.compile(r"[A-Za-z0-9._@+-]{1,80}")
+
+_CALLS = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+_LISTS = {
+    "tools/list": ("tools", "name"),
+    "prompts/list": ("prompts", "name"),
+    "resources/list": ("resources", "uri"),
+    "resources/templates/list": ("resourceTemplates", "uriTemplate"),
+}
+
+
+class Limiter(Protocol):
+    """Counts the calls of a subject: :class:`harness.promptsales.cache.RateLimiter`."""
+
+    def hit(self, subject: str) -> Decision:
+        """Count one. Raises HarnessError when the counter is away."""
+        ...
+
+
+class Log(Protocol):
+    """Where calls are written down: :class:`harness.ai_log.store.AiLog`."""
+
+    def append(self, call: Call) -> int:
+        """Its number, committed. Raises HarnessError."""
+        ...
+
+
+Admit = Callable[[ServerRequestContext[Any, Any]], Caller]
+"""Who a request is from. Raises ToolRefused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """Something that can be asked for."""
+
+    spec: Spec
+    arguments: type[BaseModel] | None  # of a tool
+
+
+class Guard:
+    """The middleware of one server."""
+
+    def __init__(self, admit: Admit, limiter: Limiter, log: Log) -> None:
+        self._admit, self._limiter, self._log = admit, limiter, log
+        self._server = ""
+        self._offers: dict[tuple[str, str], _Offer] = {}
+        self._templates: list[tuple[UriTemplate, _Offer]] = []
+
+    def watch(self, toolset: Toolset, tools: Mapping[str, Tool], server: MCPServer[Any]) -> None:
+        """Stand before a server of this toolset; ``tools``: its tools by name, as the SDK has them."""
+        self._server = toolset.name
+        for name, spec, _ in toolset.offered():
+            if isinstance(spec, ToolSpec):
+                self._offers["tools/call", name] = _Offer(spec, tools[name].fn_metadata.arg_model)
+            elif isinstance(spec, ResourceSpec):
+                offer = _Offer(spec, None)
+                self._offers["resources/read", spec.uri] = offer
+                if "{" in spec.uri:
+                    self._templates.append((UriTemplate.parse(spec.uri), offer))
+            else:
+                self._offers["prompts/get", name] = _Offer(spec, None)
+        server.middleware.append(self)
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """See :class:`mcp.server.context.ServerMiddleware`."""
+        if ctx.method in _LISTS:
+            return self._allowed(ctx, await call_next(ctx))
+        if ctx.method not in _CALLS:
+            return await call_next(ctx)
+        begin = time.perf_counter()
+        params = dict(ctx.params or {})
+        target = str(params.get(_CALLS[ctx.method], ""))[:_TARGET]
+        given = params.get("arguments")
+        arguments: Mapping[str, Any] = given if isinstance(given, dict) else {}
+        offer = self._offer(ctx.method, str(params.get(_CALLS[ctx.method], "")))
+        caller = self._admitted(ctx)
+
+        def entry(outcome: str, result: dict[str, Any] | None = None, error: str | None = None) -> Call:
+            spent = (time.perf_counter() - begin) * 1000
+            secrets = offer.spec.secrets if offer and isinstance(offer.spec, ToolSpec) else frozenset()
+            masked = loggable(arguments, secrets)
+            rows, digest = (rows_of(result), digest_of(result)) if outcome == "ok" and result else (None, None)
+            return Call(
+                self._server, ctx.method, target, caller, masked, outcome, rows, spent, digest, error and error[:1000]
+            )
+
+        try:
+            await _aside(self._limiter.hit, subject_of(caller), self._limited)
+            self._check(caller, ctx.method, target, offer, arguments)
+            if offer and isinstance(offer.spec, ToolSpec) and offer.spec.changes:
+                await _aside(self._log.append, entry("begun"), _unlogged)
+        except ToolRefused as error:
+            await self._written(entry("refused", error=str(error)))
+            return _refusal(ctx, str(error))
+        token = CALLER.set(caller)
+        try:
+            result = _dumped(await call_next(ctx))
+        except MCPError as error:
+            await self._written(entry("error", error=error.error.message))
+            raise
+        except (anyio.get_cancelled_exc_class(), Exception):
+            with anyio.CancelScope(shield=True):
+                await self._written(entry("error", error="it was cancelled, or failed inside the server"))
+            raise
+        finally:
+            CALLER.reset(token)
+        wrong = _error_of(result)
+        done = entry("error", result, wrong) if wrong is not None else entry("ok", result)
+        try:
+            await _aside(self._log.append, done, _unlogged)
+        except ToolRefused as error:
+            return _refusal(ctx, str(error))
+        return result
+
+    def _offer(self, method: str, target: str) -> _Offer | None:
+        if found := self._offers.get((method, target)):
+            return found
+        if method == "resources/read":
+            return next((offer for template, offer in self._templates if template.match(target) is not None), None)
+        return None
+
+    def _admitted(self, ctx: ServerRequestContext[Any, Any]) -> Caller:
+        try:
+            return self._admit(ctx)
+        except ToolRefused as error:
+            raise MCPError(code=INVALID_PARAMS, message=str(error)) from None
+
+    def _allowed(self, ctx: ServerRequestContext[Any, Any], result: HandlerResult) -> HandlerResult:
+        """A list without what the caller may not use."""
+        caller, listed = self._admitted(ctx), _dumped(result)
+        key, name = _LISTS[ctx.method]
+        method = {"tools": "tools/call", "prompts": "prompts/get"}.get(key, "resources/read")
+        listed[key] = [
+            one
+            for one in listed.get(key, [])
+            if (offer := self._offers.get((method, one[name]))) and caller.is_one_of(offer.spec.roles)
+        ]
+        return listed
+
+    def _limited(self, decision: Decision) -> None:
+        if not decision.allowed:
+            seconds = max(1, -(-decision.retry_after_ms // 1000))
+            raise ToolRefused(f"too many calls: try again in {seconds} s")
+
+    def _check(
+        self, caller: Caller, method: str, target: str, offer: _Offer | None, arguments: Mapping[str, Any]
+    ) -> None:
+        """Raises ToolRefused: not allowed, or the arguments are none."""
+        # What a caller may not use is not there for them.
+        if offer is None or not caller.is_one_of(offer.spec.roles):
+            kind = {"tools/call": "tool", "prompts/get": "prompt"}.get(method, "resource")
+            raise ToolRefused(f"{self._server} has no {kind} {target!r:.100} for you: your roles are {_roles(caller)}")
+        check_texts(arguments)
+        if offer.arguments is not None:
+            check_arguments(offer.arguments, arguments)
+
+    async def _written(self, call: Call) -> None:
+        """Log a call that gave nothing away; if that fails, there is nothing to hold back."""
+        try:
+            await _aside(self._log.append, call, _unlogged)
+        except ToolRefused:
+            logger.warning("%s: a call that was %s could not be logged", self._server, call.outcome)
+
+
+def subject_of(caller: Caller) -> str:
+    """The caller as the rate limiter's keys can have them."""
+    if _SUBJECT.fullmatch(caller.subject):
+        return caller.subject
+    return hashlib.sha256(caller.subject.encode("utf-8", "replace")).hexdigest()
+
+
+def rows_of(result: Mapping[str, Any]) -> int:
+    """How many rows an answer has: those of its page, else one."""
+    structured = result.get("structuredContent")
+    items = structured.get("items") if isinstance(structured, dict) else None
+    return len(items) if isinstance(items, list) else 1
+
+
+def digest_of(result: Mapping[str, Any]) -> str:
+    """SHA-256 of an answer, hexadecimal: of its JSON with sorted keys and no spaces, without the envelope (``_meta``)."""
+    body = {key: result[key] for key in ("content", "structuredContent", "contents", "messages") if key in result}
+    written = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(written.encode()).hexdigest()
+
+
+async def _aside(work: Callable[[Any], Any], given: Any, judge: Callable[[Any], None]) -> None:
+    """Do blocking work in a thread; ``judge`` what comes of it. What is away is refused in words."""
+    try:
+        found = await anyio.to_thread.run_sync(functools.partial(work, given))
+    except HarnessError as error:
+        logger.warning("a call is refused: %s", error)
+        raise ToolRefused(
+            "calls cannot be counted or logged at the moment, so none is answered: try again later"
+        ) from None
+    judge(found)
+
+
+def _unlogged(_: Any) -> None:
+    """There is nothing to judge about an entry's number."""
+
+
+def _dumped(result: HandlerResult) -> dict[str, Any]:
+    if isinstance(result, BaseModel):
+        return result.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return dict(result) if isinstance(result, Mapping) else {}
+
+
+def _error_of(result: Mapping[str, Any]) -> str | None:
+    """What a tool says went wrong, None if nothing did."""
+    if not result.get("isError"):
+        return None
+    return next((one["text"] for one in result.get("content", []) if one.get("type") == "text"), "it failed")
+
+
+def _refusal(ctx: ServerRequestContext[Any, Any], text: str) -> HandlerResult:
+    """A refusal where the client's assistant sees it: a tool's answer, else an error of the protocol."""
+    if ctx.method != "tools/call":
+        raise MCPError(code=INTERNAL_ERROR if "try again" in text else INVALID_PARAMS, message=text)
+    return _dumped(CallToolResult(content=[TextContent(type="text", text=text)], is_error=True))
+
+
+def _roles(caller: Caller) -> str:
+    return ", ".join(sorted(caller.roles)) or "none"
