@@ -91,7 +91,7 @@ class Anchor:
 
 
 def written(call: Call) -> tuple[Any, ...]:
-    """A call as ``ai_log_append`` takes it. Never fails: what the table cannot hold is cut, and what no text can hold replaced."""
+    """A call as ``ai_log_append`` takes it. Never fails: what is too long is cut, what no text can hold replaced."""
     texts = {
         "server": call.server,
         "method": call.method,

@@ -19,8 +19,6 @@ from typing import Any, Protocol
 import anyio
 import anyio.to_thread
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
 from mcp.shared.uri_template import UriTemplate
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextContent
@@ -29,7 +27,7 @@ from pydantic import BaseModel
 from harness.ai_log.model import Call
 from harness.errors import HarnessError, ToolRefused
 from harness.mcp.arguments import check_arguments, check_texts, loggable
-from harness.mcp.model import ResourceSpec, Spec, Toolset, ToolSpec
+from harness.mcp.model import ResourceSpec, Spec, ToolSpec
 from harness.mcp.running import CALLER
 from harness.promptsales.cache import Decision
 from harness.sso.model import Caller
@@ -37,6 +35,7 @@ from harness.sso.model import Caller
 logger = logging.getLogger("promptsales.mcp")
 
 _TARGET = 200  # characters of a name in the log
+_LONGEST_URI = 1000
 _SUBJECT = re.compile(r"[A-Za-z0-9._@+-]{1,80}")
 
 _CALLS = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
@@ -73,7 +72,7 @@ class _Offer:
     """Something that can be asked for."""
 
     spec: Spec
-    arguments: type[BaseModel] | None  # of a tool
+    arguments: type[BaseModel]
 
 
 class Guard:
@@ -85,20 +84,19 @@ class Guard:
         self._offers: dict[tuple[str, str], _Offer] = {}
         self._templates: list[tuple[UriTemplate, _Offer]] = []
 
-    def watch(self, toolset: Toolset, tools: Mapping[str, Tool], server: MCPServer[Any]) -> None:
-        """Stand before a server of this toolset; ``tools``: its tools by name, as the SDK has them."""
-        self._server = toolset.name
-        for name, spec, _ in toolset.offered():
+    def watch(self, server: str, offered: Mapping[str, tuple[Spec, type[BaseModel]]]) -> None:
+        """Know what the server of that name offers: by name what it is, and what arguments it takes."""
+        self._server = server
+        for name, (spec, model) in offered.items():
+            offer = _Offer(spec, model)
             if isinstance(spec, ToolSpec):
-                self._offers["tools/call", name] = _Offer(spec, tools[name].fn_metadata.arg_model)
+                self._offers["tools/call", name] = offer
             elif isinstance(spec, ResourceSpec):
-                offer = _Offer(spec, None)
                 self._offers["resources/read", spec.uri] = offer
                 if "{" in spec.uri:
                     self._templates.append((UriTemplate.parse(spec.uri), offer))
             else:
-                self._offers["prompts/get", name] = _Offer(spec, None)
-        server.middleware.append(self)
+                self._offers["prompts/get", name] = offer
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """See :class:`mcp.server.context.ServerMiddleware`."""
@@ -109,9 +107,7 @@ class Guard:
         begin = time.perf_counter()
         params = dict(ctx.params or {})
         target = str(params.get(_CALLS[ctx.method], ""))[:_TARGET]
-        given = params.get("arguments")
-        arguments: Mapping[str, Any] = given if isinstance(given, dict) else {}
-        offer = self._offer(ctx.method, str(params.get(_CALLS[ctx.method], "")))
+        offer, arguments = self._asked(ctx.method, params)
         caller = self._admitted(ctx)
 
         def entry(outcome: str, result: dict[str, Any] | None = None, error: str | None = None) -> Call:
@@ -151,12 +147,18 @@ class Guard:
             return _refusal(ctx, str(error))
         return result
 
-    def _offer(self, method: str, target: str) -> _Offer | None:
-        if found := self._offers.get((method, target)):
-            return found
-        if method == "resources/read":
-            return next((offer for template, offer in self._templates if template.match(target) is not None), None)
-        return None
+    def _asked(self, method: str, params: Mapping[str, Any]) -> tuple[_Offer | None, Mapping[str, Any]]:
+        """What is asked for, None if there is no such thing, and with which arguments."""
+        target = str(params.get(_CALLS[method], ""))
+        given = params.get("arguments")
+        found = self._offers.get((method, target))
+        if method != "resources/read":
+            return found, given if isinstance(given, dict) else {}
+        if found is None and len(target) <= _LONGEST_URI:
+            for template, offer in self._templates:
+                if (parts := template.match(target)) is not None:
+                    return offer, parts
+        return found, {}
 
     def _admitted(self, ctx: ServerRequestContext[Any, Any]) -> Caller:
         try:
@@ -190,8 +192,7 @@ class Guard:
             kind = {"tools/call": "tool", "prompts/get": "prompt"}.get(method, "resource")
             raise ToolRefused(f"{self._server} has no {kind} {target!r:.100} for you: your roles are {_roles(caller)}")
         check_texts(arguments)
-        if offer.arguments is not None:
-            check_arguments(offer.arguments, arguments)
+        check_arguments(offer.arguments, arguments)
 
     async def _written(self, call: Call) -> None:
         """Log a call that gave nothing away; if that fails, there is nothing to hold back."""

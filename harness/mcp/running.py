@@ -14,8 +14,8 @@ from typing import Annotated, Any, get_type_hints
 
 import anyio
 import anyio.to_thread
-from mcp.server.mcpserver.exceptions import ResourceError, ToolError
-from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, ContentBlock, ImageContent, TextContent
 
 from harness.errors import SourceError, ToolRefused
 from harness.mcp.model import GIVEN_UP, Answer, ToolSpec, WithPicture
@@ -40,9 +40,10 @@ def as_tool(name: str, method: Method, spec: ToolSpec) -> Callable[..., Awaitabl
         try:
             return _result(await _run(method, spec.seconds, arguments))
         except (ToolRefused, SourceError) as error:
-            raise ToolError(str(error)) from None
+            text = str(error)
         except Exception:  # noqa: BLE001 - whatever a bug raises must not reach the client
-            raise ToolError(_hidden(name)) from None
+            text = _hidden(name)
+        return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
     model = spec.answers or get_type_hints(method, include_extras=True)["return"]
     return _shaped(call, name, method, Annotated[CallToolResult, model])
@@ -55,11 +56,12 @@ def as_reader(name: str, method: Method, seconds: float = 15.0) -> Callable[...,
         try:
             found = await _run(method, seconds, arguments)
         except (ToolRefused, SourceError) as error:
-            raise ResourceError(str(error)) from None
+            code = INVALID_PARAMS if isinstance(error, ToolRefused) else INTERNAL_ERROR
+            raise MCPError(code=code, message=str(error)) from None
         except Exception:  # noqa: BLE001 - as above
-            raise ResourceError(_hidden(name)) from None
+            raise MCPError(code=INTERNAL_ERROR, message=_hidden(name)) from None
         if len(found) > (MOST_PICTURE if isinstance(found, bytes) else MOST_ANSWER):
-            raise ResourceError(f"{name} is too large to be given")
+            raise MCPError(code=INTERNAL_ERROR, message=f"{name} is too large to be given")
         return found  # type: ignore[no-any-return]
 
     return _shaped(read, name, method, get_type_hints(method)["return"])

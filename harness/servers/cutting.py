@@ -16,6 +16,12 @@ from typing import Any
 import psycopg
 
 
+def cut(link: psycopg.Connection[Any]) -> None:
+    """Whoever waits for an answer of ``link`` gets psycopg.OperationalError now. Nobody may close it meanwhile."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(link.fileno())) as wire:
+        _cut(wire)
+
+
 @contextlib.contextmanager
 def cut_after(link: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
     """Whoever still waits for an answer of ``link`` after so many seconds gets psycopg.OperationalError."""
