@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from harness.ai_log_cli import app as ai_log_app
 from harness.compare_cli import compare
 from harness.doctor_cli import doctor
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
@@ -34,6 +35,7 @@ app.add_typer(spec_app, name="spec")
 app.add_typer(plans_app, name="plans")
 app.add_typer(load_app, name="load")
 app.add_typer(etl_app, name="etl")
+app.add_typer(ai_log_app, name="ai-log")
 
 RESULTS = Path("results")
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="the folder where evidence is kept")]
