@@ -22,6 +22,9 @@ CONNECTIONS = 4
 SECONDS = 10.0
 """That an append may take, waiting for others included."""
 
+GRACE = 1.0
+"""Seconds more that the server has to say that they are over: then it is sure that nothing was written."""
+
 _APPEND = "SELECT ai_log_append(%s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::numeric, %s, %s)"
 Connection = psycopg.Connection[Any]
 
@@ -74,7 +77,7 @@ class AiLog:
     def _append(self, values: tuple[Any, ...], deadline: float) -> int:
         connection = self._taken(deadline)
         try:
-            with cut_after(connection, max(0.0, deadline - time.monotonic())):
+            with cut_after(connection, max(0.0, deadline - time.monotonic()) + GRACE):
                 row = connection.execute(_APPEND, values).fetchone()
             assert row is not None
             return int(row[0])
@@ -92,16 +95,23 @@ class AiLog:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
-                return psycopg.connect(
-                    self._url,
-                    autocommit=True,
-                    application_name=NAME,
-                    connect_timeout=max(2, int(deadline - time.monotonic())),
-                    options=f"-c statement_timeout={int(self._seconds * 1000)}",
-                )
+                return self._new(deadline)
             if not _spoken_to(connection):
                 return connection
             connection.close()
+
+    def _new(self, deadline: float) -> Connection:
+        wait = max(2, int(deadline - time.monotonic()))
+        connection: Connection = psycopg.connect(
+            self._url, autocommit=True, application_name=NAME, connect_timeout=wait
+        )
+        try:
+            with cut_after(connection, wait):  # the URL may have options of its own: they stay
+                connection.execute(f"SET statement_timeout = {int(self._seconds * 1000)}")
+        except psycopg.Error:
+            connection.close()
+            raise
+        return connection
 
 
 def _spoken_to(connection: Connection) -> bool:
