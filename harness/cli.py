@@ -17,6 +17,7 @@ from harness.doctor_cli import doctor
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
 from harness.etl_cli import app as etl_app
 from harness.load_cli import app as load_app
+from harness.mcp_cli import app as mcp_app
 from harness.monitor_cli import monitor, spelled_out, watch_run
 from harness.plans_cli import app as plans_app
 from harness.seed_cli import coherence, seed
@@ -35,6 +36,7 @@ app.add_typer(spec_app, name="spec")
 app.add_typer(plans_app, name="plans")
 app.add_typer(load_app, name="load")
 app.add_typer(etl_app, name="etl")
+app.add_typer(mcp_app, name="mcp")
 app.add_typer(ai_log_app, name="ai-log")
 
 RESULTS = Path("results")

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from harness.sso.model import ROLES
 
@@ -45,7 +45,9 @@ Cursor = Annotated[
 ]
 
 
-Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
+Money = Annotated[
+    Decimal, PlainSerializer(float, return_type=float, when_used="json"), WithJsonSchema({"type": "number"})
+]
 """An amount with cents, which JSON has as a number."""
 
 

@@ -1,0 +1,120 @@
+"""Servers over streamable HTTP: each at ``/<name>/mcp``, behind its bearer tokens, all in one process.
+
+Every request stands for itself (the SDK's stateless mode): a token is verified each time, and any of several processes
+behind a balancer may answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp.server.mcpserver import MCPServer
+from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import AnyHttpUrl
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from harness.errors import DataError, HarnessError
+from harness.mcp.bearer import Bearer
+from harness.servers.base import is_loopback
+from harness.sso.model import Verifier
+
+MOST_BODY = 64 * 1024
+"""Bytes of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where servers listen, and what clients call it."""
+
+    host: str
+    port: int
+    url: str
+    """As clients have it, without a path: ``http://127.0.0.1:8765``, or the name of the proxy before it."""
+    certificate: str | None = None
+    key: str | None = None
+
+    def resource(self, name: str) -> str:
+        """The address of a server, which is also the audience of its tokens (RFC 8707)."""
+        return f"{self.url}/{name}/mcp"
+
+
+def place_of(host: str, port: int, url: str | None, certificate: str | None, key: str | None) -> Place:
+    """Where to listen. Raises DataError: tokens would go over a network unencrypted, or the URL is none."""
+    scheme = "https" if certificate else "http"
+    shown = f"[{host}]" if ":" in host else host
+    base = (url or f"{scheme}://{shown}:{port}").rstrip("/")
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.path:
+        raise DataError(f"{base!r} is not the address of servers: https://host[:port], without a path")
+    if (certificate is None) != (key is None):
+        raise DataError("a certificate and its key are given together: --tls-cert and --tls-key")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise DataError(
+            f"{base}: bearer tokens would go over the network unencrypted: give --tls-cert and --tls-key, "
+            "or --url https://… of the proxy that does it"
+        )
+    if not is_loopback(host) and certificate is None and url is None:
+        raise DataError(
+            f"listening on {host} needs --tls-cert and --tls-key, or --url https://… of the proxy before it"
+        )
+    return Place(host, port, base, certificate, key)
+
+
+def app_of(
+    servers: Mapping[str, MCPServer[Any]],
+    verifiers: Mapping[str, Verifier],
+    place: Place,
+    issuer: str,
+    ready: Callable[[], None],
+) -> Starlette:
+    """The application: servers and the verifier of each, by name. ``ready`` raises HarnessError while nothing is answered."""
+    host = urlsplit(place.url).netloc
+    security = TransportSecuritySettings(
+        enable_dns_rebinding_protection=True, allowed_hosts=[host, *_same(place)], allowed_origins=[place.url]
+    )
+    routes: list[BaseRoute] = []
+    for name, server in servers.items():
+        resource = AnyHttpUrl(place.resource(name))
+        inner = server.streamable_http_app(
+            stateless_http=True, max_request_body_size=MOST_BODY, transport_security=security
+        )
+        guarded = Bearer(inner, verifiers[name], str(build_resource_metadata_url(resource)))
+        routes += create_protected_resource_routes(resource, [AnyHttpUrl(issuer)], resource_name=f"PromptSales {name}")
+        routes.append(Mount(f"/{name}", app=guarded))
+
+    async def living(_: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def readiness(_: Request) -> Response:
+        try:
+            await anyio.to_thread.run_sync(ready)
+        except HarnessError:
+            return JSONResponse({"status": "databases are away"}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for server in servers.values():
+                await stack.enter_async_context(server.session_manager.run())
+            yield
+
+    health = [Route("/healthz", living), Route("/readyz", readiness)]
+    return Starlette(routes=[*health, *routes], lifespan=lifespan)
+
+
+def _same(place: Place) -> list[str]:
+    """The names that a loopback address goes by too, and whatever probes say who ask the process itself."""
+    if is_loopback(urlsplit(place.url).hostname or ""):
+        return [f"{name}:{place.port}" for name in ("127.0.0.1", "localhost", "[::1]")]
+    return []

@@ -1,0 +1,117 @@
+"""Serving: until the client is gone (stdio), or until Ctrl-C or SIGTERM (HTTP); logins are kept alive meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import anyio
+
+from harness.errors import ServerError
+from harness.etl.ending import sigterm_ends
+from harness.mcp.bearer import caller_of
+from harness.mcp.http import Place, app_of
+from harness.mcp.local import always
+from harness.mcp.opening import LOG_GATE, Opened
+from harness.sso.model import Caller
+from harness.sso.verify import TokenVerifier, VerifierSettings, open_verifier
+
+_KEEP_SECONDS = 5.0
+_SESSIONS = 4  # connections of one server for its tokens
+_BACKLOG = 1024
+_GRACE_SECONDS = 5  # for requests that are being answered when the server is ended
+
+
+def log_to_stderr(level: str = "WARNING") -> None:
+    """What the server and the SDK have to say goes to stderr, a line each: stdout is the protocol's."""
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+@contextlib.contextmanager
+def kept(opened: Opened) -> Iterator[None]:
+    """Meanwhile the logins are looked after: see :meth:`harness.servers.logins.Entered.keep`."""
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(_KEEP_SECONDS):
+            opened.entered.keep()
+
+    thread = threading.Thread(target=keep, name="mcp-logins", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def serve_stdio(opened: Opened, caller: Caller, close: Callable[[], None]) -> None:
+    """Serve the one server over stdin and stdout, until the client closes them.
+
+    A signal ends it at once, after ``close``: the thread that reads stdin could not be waited for.
+    """
+    (server,) = opened.servers(always(caller)).values()
+
+    def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        close()
+        os._exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    with kept(opened):
+        anyio.run(server.run_stdio_async)
+
+
+def serve_http(opened: Opened, place: Place, settings: VerifierSettings, ready: Callable[[str], None]) -> None:
+    """Serve over HTTP until Ctrl-C or SIGTERM; ``ready`` is told a line for each server once it listens.
+
+    ``settings``: of tokens; their audience is each server's own address, besides those that are named. Raises ServerError
+    if the address is taken, DataError if tokens cannot be verified that way.
+    """
+    import uvicorn
+
+    with contextlib.ExitStack() as stack:
+        verifiers: dict[str, TokenVerifier] = {}
+        for name in opened.toolsets:
+            audiences = (place.resource(name), *settings.audiences)
+            verifiers[name] = open_verifier(
+                replace(settings, audiences=audiences, sessions=_SESSIONS), opened.entered.targets[LOG_GATE]
+            )
+            stack.callback(verifiers[name].close)
+        app = app_of(opened.servers(caller_of), verifiers, place, settings.issuer, opened.check)
+        config = uvicorn.Config(
+            app,
+            host=place.host,
+            port=place.port,
+            ssl_certfile=place.certificate,
+            ssl_keyfile=place.key,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        listening = stack.enter_context(_listening(place))
+        for name in opened.toolsets:
+            ready(f"{name}: {place.resource(name)}")
+        with kept(opened), contextlib.suppress(KeyboardInterrupt), sigterm_ends():
+            uvicorn.Server(config).run([listening])
+
+
+def _listening(place: Place) -> socket.socket:
+    """Raises ServerError."""
+    try:
+        family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+        return socket.create_server((place.host, place.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ServerError(f"{place.host}:{place.port} cannot be listened on: {why}; choose another --port") from None
