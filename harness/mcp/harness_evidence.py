@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -28,8 +28,6 @@ MOST_ROWS = 20
 """Rows of a result that are told."""
 MOST_STATEMENT = 1_500
 MOST_WORDS = 600
-
-Told = TypeVar("Told", bound=Answer)
 
 
 class AnomalyTold(Answer):
@@ -77,13 +75,13 @@ class EventTold(Answer):
     phase: str
     statement: str = ""
     columns: list[str] = []
-    rows: list[list[str]] = Field([], description="At most 20, as text")
+    rows: list[list[str]] = Field(default=[], description="At most 20, as text")
     rows_in_all: int | None = None
     affected: int | None = None
     error: str = ""
-    operations: list[str] = Field([], description="r(item)=value, w(item)=value: declared reads and writes")
+    operations: list[str] = Field(default=[], description="r(item)=value, w(item)=value: declared reads and writes")
     waits_for: list[str] = []
-    transaction: str = Field("", description="committed or aborted, if it ended here")
+    transaction: str = Field(default="", description="committed or aborted, if it ended here")
     text: str = ""
 
 
@@ -125,35 +123,40 @@ class EvidencePart(Answer):
     events: list[EventTold] = []
     waits: list[WaitTold] = []
     statements: list[StatementTold] = []
-    next_cursor: str | None = Field(None, description="Give this as cursor to get the next page; null: the last one")
+    next_cursor: str | None = Field(
+        default=None, description="Give this as cursor to get the next page; null: the last one"
+    )
+
+
+Key = tuple[int, int]
 
 
 def page(run: RunFiles, case: CaseLine, evidence: Evidence, part: Part, limit: int, cursor: str | None) -> EvidencePart:
     """A page of one part. Raises ToolRefused for a cursor of another part."""
-    base = {"run_id": run.id, "case_id": case.id, "part": part}
-    if part == "summary":
-        return EvidencePart(**base, summary=summary(evidence))
+    made = EvidencePart(run_id=run.id, case_id=case.id, part=part)
     found = after("read_evidence", cursor, str, int, int)
     if found is not None and found[0] != part:
         raise ToolRefused(f"the cursor is of another part than {part}: leave it out to get the first page")
-    begin = found[1:] if found else (0, -1)
-    if part == "events":
-        keyed: Iterable[tuple[tuple[int, int], Callable[[], Answer]]] = _events(evidence)
-    elif part == "waits":
-        keyed = _waits(evidence)
-    else:
-        keyed = _statements(evidence)
-    rows, last, size, more = [], begin, 0, False
-    for key, make in keyed:
-        if key <= begin:
-            continue
+    begin: Key = (found[1], found[2]) if found else (0, -1)
+    if part == "summary":
+        return made.model_copy(update={"summary": summary(evidence)})
+    lists = {"events": _events, "waits": _waits, "statements": _statements}
+    rows, last = _taken(lists[part](evidence, begin), limit)
+    following = cursor_of("read_evidence", part, *last) if last else None
+    return made.model_copy(update={part: rows, "next_cursor": following})
+
+
+def _taken(keyed: Iterable[tuple[Key, Answer]], limit: int) -> tuple[list[Answer], Key | None]:
+    """So many rows as a page takes, and the last one's key if there are more."""
+    rows: list[Answer] = []
+    size, last = 0, (0, -1)
+    for key, row in keyed:
         if len(rows) == limit or (rows and size > MOST_PAGE):
-            more = True
-            break
-        rows.append(make())
-        size += len(rows[-1].model_dump_json())
+            return rows, last
+        rows.append(row)
+        size += len(row.model_dump_json())
         last = key
-    return EvidencePart(**base, **{part: rows}, next_cursor=cursor_of("read_evidence", part, *last) if more else None)
+    return rows, None
 
 
 def whole(evidence: Evidence, text: str) -> str:
@@ -195,14 +198,18 @@ def summary(evidence: Evidence) -> Summary:
     )
 
 
-def _events(evidence: Evidence) -> Iterator[tuple[tuple[int, int], Callable[[], Answer]]]:
+def _events(evidence: Evidence, begin: Key) -> Iterator[tuple[Key, Answer]]:
     for event in evidence.history.events:
-        yield (event.seq, 0), lambda event=event: _event(event)  # type: ignore[misc]
+        if (event.seq, 0) > begin:
+            yield (event.seq, 0), _event(event)
 
 
 def _event(event: Event) -> EventTold:
     result = next((one for one in reversed(event.results) if one.columns or one.rows), None)
     affected = [one.affected for one in event.results if one.affected is not None]
+    trouble = words.trouble(event)
+    if event.error and event.error.detail:
+        trouble += f" ({_said(event.error.detail)})"
     return EventTold(
         seq=event.seq,
         milliseconds=round(event.at * 1000, 3),
@@ -215,12 +222,7 @@ def _event(event: Event) -> EventTold:
         rows=[[_value(cell) for cell in row[:50]] for row in result.rows[:MOST_ROWS]] if result else [],
         rows_in_all=len(result.rows) if result else None,
         affected=sum(affected) if affected else None,
-        error=cut(
-            words.trouble(event) + (f" ({_said(event.error.detail)})" if event.error and event.error.detail else ""),
-            2_000,
-        )
-        if event.error or words.trouble(event)
-        else "",
+        error=cut(trouble, 2_000),
         operations=[cut(_said(str(one)), 200) for one in event.operations[:50]],
         waits_for=[words.who(name) for name in event.waits_for[:50]],
         transaction=event.ended.value if event.ended else "",
@@ -228,29 +230,31 @@ def _event(event: Event) -> EventTold:
     )
 
 
-def _waits(evidence: Evidence) -> Iterator[tuple[tuple[int, int], Callable[[], Answer]]]:
+def _waits(evidence: Evidence, begin: Key) -> Iterator[tuple[Key, Answer]]:
     history = evidence.history
     for picture in history.pictures:
         ring = set(zip(picture.cycle, [*picture.cycle[1:], *picture.cycle[:1]], strict=True))
         for number, wait in enumerate(picture.waits):
-            made = WaitTold(
-                picture=picture.seq,
-                milliseconds=round(picture.at * 1000, 3),
-                reason=cut(_said(picture.reason), 200),
-                waiter=words.who(wait.waiter),
-                step=wait.step,
-                holder=words.who(wait.holder),
-                resource=cut(words.resource(wait), MOST_WORDS),
-                database=words.logical_of(history, wait.database),
-                in_cycle=(wait.waiter, wait.holder) in ring,
-            )
-            yield (picture.seq, number), lambda made=made: made  # type: ignore[misc]
+            if (picture.seq, number) > begin:
+                made = WaitTold(
+                    picture=picture.seq,
+                    milliseconds=round(picture.at * 1000, 3),
+                    reason=cut(_said(picture.reason), 200),
+                    waiter=words.who(wait.waiter),
+                    step=wait.step,
+                    holder=words.who(wait.holder),
+                    resource=cut(words.resource(wait), MOST_WORDS),
+                    database=words.logical_of(history, wait.database),
+                    in_cycle=(wait.waiter, wait.holder) in ring,
+                )
+                yield (picture.seq, number), made
 
 
-def _statements(evidence: Evidence) -> Iterator[tuple[tuple[int, int], Callable[[], Answer]]]:
+def _statements(evidence: Evidence, begin: Key) -> Iterator[tuple[Key, Answer]]:
     runs = {id(run): run for run in step_runs(evidence.history).values()}
     for run in sorted(runs.values(), key=lambda run: run.start.seq):
-        yield (run.start.seq, 0), lambda run=run: _statement(evidence, run)  # type: ignore[misc]
+        if (run.start.seq, 0) > begin:
+            yield (run.start.seq, 0), _statement(evidence, run)
 
 
 def _statement(evidence: Evidence, run: StepRun) -> StatementTold:

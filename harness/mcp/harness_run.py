@@ -1,4 +1,4 @@
-"""Runs a scenario in a process of its own, one at a time, and ends it when nobody waits for it any more, however that comes about.
+"""Runs a scenario in a process of its own, one at a time, and ends it when nobody waits for it any more.
 
 The process stands behind the guard of the ETL (``harness/etl/hop_guard.py``): it ends when this one does. Its servers
 have a watchdog of their own, so that not even ``kill -9`` leaves one.
@@ -32,6 +32,8 @@ SECONDS = 120.0
 """That a caller waits for a run; see :data:`MOST_SECONDS`."""
 MOST_SECONDS = 110.0
 """That a run may take before it is ended: less, so that its caller is still there to be told."""
+
+IN_LOG = "whoever runs this server finds why in its log"
 
 _ASK_SECONDS = 10.0  # that it has to end tidily
 _GRAIN = 0.05
@@ -73,9 +75,7 @@ class Runner:
             if kind == "own":
                 raise ToolRefused(text)
             logger.error("a run of %s failed: %s: %s", what, kind, text)
-            raise SourceError(
-                "the scenario's servers cannot be had, or went away: whoever runs this server finds why in its log"
-            )
+            raise SourceError(f"the scenario's servers cannot be had, or went away: {IN_LOG}")
         return ran
 
     def close(self) -> None:
@@ -136,9 +136,9 @@ class _Child:
                 env=environ,
                 start_new_session=True,
             )
-        except OSError as problem:
-            logger.error("a run cannot be started: %s", problem)
-            raise SourceError("no run can be started: whoever runs this server finds why in its log") from None
+        except OSError:
+            logger.exception("a run cannot be started")
+            raise SourceError(f"no run can be started: {IN_LOG}") from None
         self._ran = Ran()
         self._pid = 0
         self._reader = threading.Thread(target=self._read, name="run", daemon=True)

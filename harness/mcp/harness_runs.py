@@ -1,4 +1,4 @@
-"""The results folder as the tools of the harness see it: runs and cases are looked up among what is there, not joined into paths.
+"""The results folder as the harness's tools see it: what is named is looked up among what is there, not joined to a path.
 
 What a caller names is compared with the names of the folders that are there. A link is none of them, nor is what lies behind
 one, and no file is read that is not a plain one below the results.

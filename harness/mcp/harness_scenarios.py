@@ -1,4 +1,4 @@
-"""The scenarios that there are, as the tools of the harness tell them: found below one folder, read, looked up by their ids."""
+"""The scenarios that there are, as the harness's tools tell them: found below one folder, looked up by their ids."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class ScenarioLine(Answer):
     title: str = ""
     about: str = ""
     marks: list[str] = []
-    databases: list[str] = Field([], description="Logical databases; each placement is run")
+    databases: list[str] = Field(default=[], description="Logical databases; each placement is run")
     sessions: list[str] = []
-    levels: dict[str, list[str]] = Field({}, description="Isolation levels by engine")
-    expects: dict[str, str] = Field({}, description="'engine level': what is expected to be found there")
-    problem: str = Field("", description="Why it cannot be run: file:line:column: what is wrong")
+    levels: dict[str, list[str]] = Field(default={}, description="Isolation levels by engine")
+    expects: dict[str, str] = Field(default={}, description="'engine level': what is expected to be found there")
+    problem: str = Field(default="", description="Why it cannot be run: file:line:column: what is wrong")
 
 
 class StepTold(Answer):
@@ -85,7 +85,7 @@ class CaseTold(Answer):
     level: str
     schedule: str
     expected: list[str]
-    skipped: str = Field("", description="Why it cannot be run on the servers of this place")
+    skipped: str = Field(default="", description="Why it cannot be run on the servers of this place")
 
 
 class ScenarioTold(Answer):
@@ -95,7 +95,7 @@ class ScenarioTold(Answer):
     items: dict[str, str] = Field(description="Values it is about, and how each is read")
     sessions: list[SessionTold]
     schedules: list[ScheduleTold]
-    free_running: str = Field("", description="If it has no schedule: how many workers and iterations")
+    free_running: str = Field(default="", description="If it has no schedule: how many workers and iterations")
     cases: list[CaseTold]
     cases_left_out: int
     text: str = Field(description="URI of the file's text")
