@@ -62,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the run; in a worker of pytest-xdist, join the controller's."""
     for mark in MARKS:
         config.addinivalue_line("markers", f"{mark}: scenarios of this family")
+    config.addinivalue_line("markers", "mcp: the MCP servers, their log-in and their log")
     joined: dict[str, Any] = getattr(config, "workerinput", {})
     # Without an ini file the rootdir is whatever all paths on the command line, those of options too, have in common.
     root = config.rootpath if config.inipath else config.invocation_params.dir
