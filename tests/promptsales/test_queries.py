@@ -94,7 +94,7 @@ def test_values_of_a_query_that_takes_none() -> None:
     [
         (
             ("promptads", "postgresql", "cost_band"),
-            "no query 'cost_band', did you mean 'cost_bands'?; there are: ads_about,",
+            "no query 'cost_band', did you mean 'cost_bands'?; there are: active_campaigns, ads_about,",
         ),
         (("promptad", "postgresql", "x"), "there is no database 'promptad', did you mean 'promptads'?"),
         (("promptads", "mongodb", "x"), "there is no engine with queries in SQL 'mongodb': postgresql, sqlserver"),

@@ -1,4 +1,5 @@
--- Who reads changes, and may do nothing else here. Safe to run twice, and by several processes at once.
+-- Who reads changes, and who reads for the MCP server: each may do what is granted here, and nothing else. Safe to run twice, and by
+-- several processes at once.
 BEGIN TRY
     IF DATABASE_PRINCIPAL_ID('promptads_etl') IS NULL
         CREATE ROLE promptads_etl;
@@ -8,6 +9,24 @@ BEGIN CATCH
         THROW;
 END CATCH;
 GRANT EXECUTE ON dbo.changes_since TO promptads_etl;
+GO
+
+BEGIN TRY
+    IF DATABASE_PRINCIPAL_ID('promptads_mcp') IS NULL
+        CREATE ROLE promptads_mcp;
+END TRY
+BEGIN CATCH
+    IF ERROR_NUMBER() <> 15023
+        THROW;
+END CATCH;
+GO
+
+GRANT SELECT ON dbo.channel TO promptads_mcp;
+GRANT SELECT ON dbo.audience TO promptads_mcp;
+GRANT SELECT ON dbo.campaign TO promptads_mcp;
+GRANT SELECT ON dbo.budget TO promptads_mcp;
+GRANT SELECT ON dbo.ad TO promptads_mcp;
+GRANT SELECT ON dbo.metric_day TO promptads_mcp;
 GO
 
 -- changes_since reads in one. Waits for the transactions that are under way.

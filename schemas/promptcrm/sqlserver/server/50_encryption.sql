@@ -336,4 +336,5 @@ GRANT EXECUTE ON dbo.protect_client TO sensitive_writer;
 GRANT EXECUTE ON dbo.find_client_by_tax_id TO sensitive_writer;
 GRANT EXECUTE ON dbo.find_client_by_email TO sensitive_writer;
 GRANT EXECUTE ON dbo.find_client_by_phone TO sensitive_writer;
+ALTER ROLE sensitive_reader ADD MEMBER promptcrm_mcp_steward; -- of 10_roles.sql
 GO
