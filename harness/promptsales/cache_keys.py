@@ -48,6 +48,11 @@ class Convention:
         """Its parts and their kinds, in order."""
         return dict(_PART.findall(self.pattern))
 
+    @property
+    def glob(self) -> str:
+        """A pattern for SCAN that all its keys match, and perhaps others: see :meth:`Keys.find`."""
+        return _PART.sub(lambda found: "[1-9]*" if found[2] == "id" else "*", self.pattern)
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -85,6 +90,28 @@ class Keys:
                 )
         texts = {part: _text(convention, part, kind, parts[part]) for part, kind in wanted.items()}
         return Key(_PART.sub(lambda found: texts[found[1]], convention.pattern), convention)
+
+    def find(self, text: str) -> Key | None:
+        """The key that a text is; None if it follows no convention.
+
+        >>> conventions().find("lease:plan:7:price").convention.name, conventions().find("plan:07:price")
+        ('lease', None)
+        """
+        for convention in self.conventions.values():
+            found = _expression(convention.pattern).fullmatch(text)
+            inner = (found[part] for part, kind in convention.parts.items() if kind == "key") if found else ()
+            if found and all(self.find(one) for one in inner):
+                return Key(text, convention)
+        return None
+
+
+@functools.cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    pieces = _PART.split(pattern)  # text, part, kind, text, ...
+    written = [re.escape(pieces[0])]
+    for part, kind, after in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+        written.append(f"(?P<{part}>{_KINDS[kind][0]}){re.escape(after)}")
+    return re.compile("".join(written), re.ASCII)
 
 
 def _text(convention: Convention, part: str, kind: str, value: object) -> str:
