@@ -22,6 +22,7 @@ from harness.monitor_cli import monitor, spelled_out, watch_run
 from harness.plans_cli import app as plans_app
 from harness.seed_cli import coherence, seed
 from harness.spec_cli import app as spec_app
+from harness.sso_cli import app as sso_app
 from harness.terminal import console as make_console
 from harness.terminal import progress, say, short, tell
 
@@ -36,6 +37,7 @@ app.add_typer(spec_app, name="spec")
 app.add_typer(plans_app, name="plans")
 app.add_typer(load_app, name="load")
 app.add_typer(etl_app, name="etl")
+app.add_typer(sso_app, name="sso")
 app.add_typer(mcp_app, name="mcp")
 app.add_typer(ai_log_app, name="ai-log")
 

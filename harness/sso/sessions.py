@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import select
-import socket
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,6 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from harness.errors import SourceError
+from harness.servers.cutting import cut_after
 
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")
@@ -42,16 +40,12 @@ class Sessions:
             raise SourceError("the sessions cannot be asked about now: too many ask at once, try again later")
         try:
             connection = self._take()
-            ended = threading.Timer(limit, _cut, [connection])
-            ended.daemon = True
-            ended.start()
             try:
-                result = work(connection)
+                with cut_after(connection, limit):
+                    result = work(connection)
             except BaseException:
                 connection.close()
                 raise
-            finally:
-                ended.cancel()
             self._give_back(connection)
         except psycopg.Error:
             raise SourceError(AWAY) from None
@@ -100,12 +94,3 @@ def _stands(connection: Connection) -> bool:
         return not connection.closed and not select.select([connection.pgconn.socket], [], [], 0)[0]
     except (psycopg.Error, OSError, ValueError):
         return False
-
-
-def _cut(connection: Connection) -> None:
-    """Have whoever waits for an answer wait no longer: a server that is stopped does not heed a time-out of its own."""
-    with (
-        contextlib.suppress(OSError, ValueError, psycopg.Error),
-        socket.socket(fileno=os.dup(connection.pgconn.socket)) as twin,
-    ):
-        twin.shutdown(socket.SHUT_RDWR)

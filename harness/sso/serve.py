@@ -1,0 +1,96 @@
+"""The issuer as a server: uvicorn over :mod:`harness.sso.app`, with a login to PromptSales of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+
+from harness.errors import ServerError
+from harness.servers.base import Target, is_loopback
+from harness.servers.logins import LoginFor, logins
+from harness.sso.app import issuer_app
+from harness.sso.keys import Keys
+from harness.sso.provider import IssuerSettings
+from harness.sso.sessions import Sessions
+
+LOGIN = LoginFor("promptsales", "promptsales_sso")
+PREFIX = "psh_sso_"
+KEEP = 5.0
+"""Seconds from one look at our login to the next."""
+
+
+@contextlib.contextmanager
+def entered(target: Target, note: Callable[[str], None]) -> Iterator[Target]:
+    """PromptSales with a login that may do what an issuer does, and nothing else; looked after meanwhile."""
+    with logins({"promptsales": target}, [LOGIN], PREFIX, valid=None) as ours:
+        for line in ours.notes:
+            note(line)
+        over = threading.Event()
+
+        def keep() -> None:
+            while not over.wait(KEEP):
+                ours.keep()
+
+        keeper = threading.Thread(target=keep, name="sso-login", daemon=True)
+        keeper.start()
+        try:
+            yield ours.targets[LOGIN]
+        finally:
+            over.set()
+            keeper.join(30)
+
+
+def serve(settings: IssuerSettings, target: Target, keys: Keys, listening: socket.socket) -> None:
+    """Answer until SIGINT or SIGTERM. ``target``: see :func:`entered`."""
+    logging.getLogger("harness.sso").setLevel(logging.INFO)
+    sessions = Sessions(target.url, most=8)
+    try:
+        server = uvicorn.Server(config(settings, sessions, keys))
+        asyncio.run(server.serve(sockets=[listening]))
+    finally:
+        sessions.close()
+
+
+def config(settings: IssuerSettings, sessions: Sessions, keys: Keys) -> uvicorn.Config:
+    """How uvicorn serves the issuer: bounded, and without a log of addresses, which hold what is nobody's business."""
+    return uvicorn.Config(
+        issuer_app(settings, sessions, keys),
+        access_log=False,
+        server_header=False,
+        log_level="warning",
+        lifespan="off",
+        ws="none",
+        h11_max_incomplete_event_size=32 * 1024,
+        limit_concurrency=200,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises ServerError if it cannot."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as problem:
+        raise ServerError(f"{host}:{port}: cannot be listened on: {problem.strerror or problem}") from None
+
+
+def url_of(host: str, port: int) -> str:
+    """The issuer's URL where none is given. Only this machine's may be without https."""
+    name = "127.0.0.1" if is_loopback(host) and ":" not in host else host
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def keys_file(root: Path) -> Path:
+    """Where the keys lie that nobody has brought."""
+    from harness.servers.kept import FOLDER
+
+    return root / FOLDER / "sso" / "keys.json"
