@@ -174,7 +174,7 @@ class CacheTools(Toolset):
         """The keys of one convention that are in the cache, in no meaningful order.
 
         A page may have fewer keys than asked for, or none, and yet not be the last one. A key that is there all the time is
-        listed; one that comes or goes meanwhile may be. Sessions and leases are not listed.
+        listed, and twice if many others come or go meanwhile; those may be listed. Sessions and leases are not.
         """
         name = str(convention)
         if name not in self._keys.conventions:
@@ -289,8 +289,8 @@ class CacheTools(Toolset):
         one = found.convention
         lives = "for ever, until somebody deletes it" if one.seconds is None else f"for {one.seconds} seconds"
         return (
-            f"The cache's key {json.dumps(found.text)} seems to be stale. By its convention ({one.name}) it holds: {one.holds}"
-            f". Its data belong to {one.owner}; it lives {lives}.\n\n"
+            f"The cache's key {json.dumps(found.text)} seems to be stale. By its convention ({one.name}) it holds: "
+            f"{one.holds}. Its data belong to {one.owner}; it lives {lives}.\n\n"
             f"Look it up with get_key, and compare what it says with what {one.owner} says now. From ttl_seconds and "
             "seconds_by_convention work out when it was written. See with recent_invalidations whether it was invalidated "
             "since its data changed. Then say which it is: it is not stale; it is as old as its convention lets it be; an "

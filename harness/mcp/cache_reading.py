@@ -143,19 +143,22 @@ class Reading:
     def scan(
         self, glob: str, fits: Callable[[str], bool], start: int, last: str, limit: int
     ) -> tuple[list[str], tuple[int, str] | None]:
-        """At most ``limit`` keys, and from where to go on: SCAN's cursor, and the last key given of what it brings there.
+        """At most ``limit`` keys, and from where to go on: SCAN's cursor and a key, behind which to begin there.
 
-        What one SCAN brings is given in order, so that a page may end within it. A key that it brings twice is given once.
+        A page ends between two answers of SCAN, because what one of them has is not the same the next time. Only where the
+        least that it gives is more than a page is that cut, in the order of its keys.
         """
         found: list[str] = []
+        step = _STEP
         with self._asking() as link:
             for _ in range(_STEPS):
-                onwards, brought = link.scan(start, match=glob, count=_STEP)
+                onwards, brought = link.scan(start, match=glob, count=step)
                 batch = sorted({key for key in brought if key > last and fits(key)} - set(found))
-                room = limit - len(found)
-                if len(batch) > room:
-                    found += batch[:room]
-                    return found, (start, found[-1])
+                if len(batch) > limit - len(found) and step > 1:
+                    step = max(1, step // 8)
+                    continue
+                if len(batch) > limit - len(found):
+                    return (found, (start, last)) if found else (batch[:limit], (start, batch[limit - 1]))
                 found += batch
                 start, last = int(onwards), ""
                 if start == 0:
