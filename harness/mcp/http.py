@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import anyio
 import anyio.to_thread
@@ -54,7 +54,7 @@ def place_of(host: str, port: int, url: str | None, certificate: str | None, key
     shown = f"[{host}]" if ":" in host else host
     base = (url or f"{scheme}://{shown}:{port}").rstrip("/")
     parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.path:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _ends_there(parts):
         raise DataError(f"{base!r} is not the address of servers: https://host[:port], without a path")
     if (certificate is None) != (key is None):
         raise DataError("a certificate and its key are given together: --tls-cert and --tls-key")
@@ -68,6 +68,14 @@ def place_of(host: str, port: int, url: str | None, certificate: str | None, key
             f"listening on {host} needs --tls-cert and --tls-key, or --url https://… of the proxy before it"
         )
     return Place(host, port, base, certificate, key)
+
+
+def _ends_there(parts: SplitResult) -> bool:
+    """Whether an address is a host and a port, and nothing else."""
+    try:
+        return parts.port != 0 and not (parts.query or parts.fragment or parts.path or parts.username)
+    except ValueError:  # no number
+        return False
 
 
 def app_of(
