@@ -149,7 +149,7 @@ class Reading:
         least that it gives is more than a page is that cut, in the order of its keys.
         """
         found: list[str] = []
-        step = _STEP
+        step = 1 if last else _STEP  # a page was cut in the least that SCAN gives
         with self._asking() as link:
             for _ in range(_STEPS):
                 onwards, brought = link.scan(start, match=glob, count=step)
@@ -160,6 +160,8 @@ class Reading:
                 if len(batch) > limit - len(found):
                     return (found, (start, last)) if found else (batch[:limit], (start, batch[limit - 1]))
                 found += batch
+                if last:
+                    step = _STEP
                 start, last = int(onwards), ""
                 if start == 0:
                     return found, None
