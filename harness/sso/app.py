@@ -74,7 +74,7 @@ class _Issuer:
             _open("/.well-known/openid-configuration", self.about, "GET"),
             _open("/.well-known/oauth-authorization-server", self.about, "GET"),
             _open("/jwks", self.jwks, "GET"),
-            Route("/authorize", request_response(AuthorizationHandler(self.provider).handle), methods=["GET", "POST"]),
+            Route("/authorize", AuthorizationHandler(self.provider).handle, methods=["GET", "POST"]),
             Route("/login", self.login, methods=["GET", "POST"]),
             _open("/token", TokenHandler(self.provider, self.authenticator).handle, "POST"),
             _open("/register", register.handle, "POST"),

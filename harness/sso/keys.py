@@ -182,7 +182,7 @@ def _key(private: Private, begins: float) -> Key:
 def _living(keys: tuple[Key, ...], now: float) -> tuple[Key, ...]:
     """Without those whose last token has expired: KEPT after the next key began to sign."""
     following = [*(key.begins for key in keys[1:]), float("inf")]
-    return tuple(key for key, ends in zip(keys, following, strict=True) if now < ends + KEPT)
+    return tuple(key for key, ends in zip(keys, following, strict=False) if now < ends + KEPT)
 
 
 def _written(key: Key) -> dict[str, Any]:
