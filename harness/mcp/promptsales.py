@@ -55,7 +55,7 @@ OrderBy = Literal["revenue", "cost", "return"]
 _PLACE = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,4})?")
 _ADDRESSES = re.compile(
     r"\w+:/{2}\S+|jdbc:\S+|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:]*:[0-9a-f]+\]?(?::\d+)?"
-    r"|\b[\w.-]+:\d{2,5}\b|(?i:\b(?:user|host|server|login|role|database)(?: name)? [\"'][^\"']*[\"'])"
+    r"|\b[\w.-]+:\d{2,5}\b|(?i:\bport \d+)|(?i:\b(?:user|host|server|login|role|database)(?: name)? [\"'][^\"']*[\"'])"
 )
 
 
@@ -86,7 +86,7 @@ class PromptSales(Toolset):
 
     @tool("Months", roles=ANYBODY)
     def month_summary(self, caller: Caller, first_month: MonthText, last_month: MonthText) -> MonthSummary:
-        """Cost of the ads, sales, revenue, clients' interactions and return on spend of each month of a span, and of all of it.
+        """Cost of the ads, sales, revenue, clients' interactions and return on spend, of each month of a span and of all.
 
         At most 120 months. Months in which nothing happened are left out. The last month may not be over yet.
         """
@@ -273,7 +273,7 @@ class PromptSales(Toolset):
         return (
             "Find out whether PromptSales's data is old, and why.\n\n"
             "1. Call etl_state: which sources are late, by how much, and what did their last run say?\n"
-            "2. Call etl_rounds: since which round has it been so? Were rounds left out (their times: one every 11 minutes), "
+            "2. Call etl_rounds: since which round has it been so? Were rounds left out (one is due every 11 minutes), "
             "do they fail, or do they run and read nothing?\n"
             "3. If rows are in quarantine say how many of which source; they wait until what they refer to arrives.\n\n"
             "Answer in three sentences: what is old and since when; the most likely reason, with the message that shows it; "

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from harness.promptsales.queries import find, known
 
 pytestmark = [pytest.mark.queries, pytest.mark.data("sample")]
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -21,11 +24,11 @@ def answer(connection, name, **values):
     return connection.execute(*find("promptsales", "postgresql", name).bind(values)).fetchall()
 
 
-def test_every_query_is_tested_here():
-    with open(__file__, encoding="utf-8") as file:
-        text = file.read()
+def test_every_query_is_tested_here_or_as_a_tool():
+    text = Path(__file__).read_text("utf-8")
+    tools = (ROOT / "harness/mcp/promptsales.py").read_text("utf-8")
     for query in known("promptsales", "postgresql"):
-        assert f'answer(connection, "{query.name}"' in text
+        assert f'answer(connection, "{query.name}"' in text or f'_query("{query.name}")' in tools, query.name
 
 
 def test_campaign_return(connection):

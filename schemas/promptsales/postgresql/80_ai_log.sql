@@ -50,7 +50,7 @@ CREATE TABLE ai_log_head (
     CONSTRAINT ck_ai_log_head_one CHECK (id),
     CONSTRAINT ck_ai_log_head_number CHECK (number >= 0),
     CONSTRAINT ck_ai_log_head_hash CHECK (octet_length(hash) = 32)
-) WITH (fillfactor = 10);
+);
 COMMENT ON TABLE ai_log_head IS 'The last entry of the AI log: one row, which is also its lock';
 INSERT INTO ai_log_head (number, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
 
