@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from harness.mcp.model import PromptSpec, ResourceSpec, Spec, Toolset, ToolSpec
+from harness.mcp.model import ANYBODY, PromptSpec, ResourceSpec, Spec, Toolset, ToolSpec
 from harness.mcp.opening import TOOLSETS, checked_names
 from harness.mcp.running import as_reader, as_tool
 
@@ -50,7 +50,7 @@ class Offer:
     @property
     def roles(self) -> str:
         """Who may use it."""
-        return ", ".join(sorted(self.spec.roles))
+        return "anybody" if self.spec.roles == ANYBODY else ", ".join(sorted(self.spec.roles))
 
 
 def class_of(name: str) -> type[Toolset]:

@@ -1,0 +1,67 @@
+"""PromptSales's five databases, seeded, with servers on them; the arguments that every tool can be called with."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcp import StdioServerParameters
+
+from fixtures.databases import Database
+from fixtures.giving import Giving
+from harness.mcp.opening import Opened, Settings, opened
+from harness.servers.base import Target
+from harness.servers.urls import VARIABLE
+from harness.vocabulary import LOGICAL
+
+SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"
+
+
+@dataclass
+class World:
+    """The databases, and where runs are kept."""
+
+    databases: Mapping[str, Database]
+    results: Path
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        return {name: Target(name, one.engine, one.url, one.stand_in) for name, one in self.databases.items()}
+
+    @contextlib.contextmanager
+    def opened(self, names: Sequence[str], calls: int = 10_000) -> Iterator[Opened]:
+        settings = Settings(calls=calls, scenarios=SCENARIOS, results=self.results)
+        with opened(names, self.targets, {}, settings) as found:
+            yield found
+
+    def environ(self) -> dict[str, str]:
+        """What a process needs to find them."""
+        urls = {VARIABLE[name]: one.url for name, one in self.databases.items()}
+        return {**os.environ, **urls, "PROMPTSALES_SERVERS": "external"}
+
+    def started(self, name: str, *options: str) -> StdioServerParameters:
+        """As an assistant starts a server."""
+        arguments = ["-m", "harness.cli", "mcp", "serve", name, *options]
+        if name == "harness":
+            arguments += ["--scenarios", str(SCENARIOS), "--results", str(self.results)]
+        return StdioServerParameters(command=sys.executable, args=arguments, env=self.environ(), cwd=self.results)
+
+    def log(self) -> list[tuple[Any, ...]]:
+        """Server, tool and outcome of what was logged, in order."""
+        connection = self.databases["promptsales"].connect()
+        rows: list[tuple[Any, ...]] = connection.execute(
+            "SELECT server, target, outcome, name, rows FROM ai_log ORDER BY number"
+        ).fetchall()
+        return rows
+
+
+@contextlib.contextmanager
+def world(giving: Giving, results: Path) -> Iterator[World]:
+    """Raises ServerUnavailable."""
+    with contextlib.ExitStack() as stack:
+        yield World({name: stack.enter_context(giving.database(name, "tiny")) for name in LOGICAL}, results)
