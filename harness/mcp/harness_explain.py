@@ -105,7 +105,7 @@ def explain(
     one = next((each for each in deadlocks if each.phenomenon and each.cycle), deadlocks[0])
     edges = _edges(history, one)
     closing = next((edge for edge in edges if edge.closes), None)
-    reports = [cut(words.clean(report.text), MOST_REPORT) for report in one.reports[:3]]
+    reports = [cut(words.clean(report.text).rstrip(), MOST_REPORT) for report in one.reports[:3]]
     further = [words.deadlock_title(each) for each in deadlocks if each is not one]
     made = Explanation(
         kind=one.phenomenon.value if one.phenomenon else "ring of waits",  # type: ignore[arg-type]
@@ -224,6 +224,8 @@ def _why(history: History, one: Deadlock, scenario: Scenario | None) -> Iterator
         ]
         if said and database.capabilities.get("steers_victim") != "no":
             yield f"The scenario's file, as it is now, asks for deadlock priorities: {', '.join(said)}."
+            if rule == "postgresql":
+                yield "A session of low priority is given a short deadlock_timeout, one of high priority a long one."
     yield from (f"{each.name}: {note}" for each in history.sessions for note in each.notes if "victim" in note)
 
 

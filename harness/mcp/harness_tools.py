@@ -243,12 +243,12 @@ class HarnessTools(Toolset):
         return report_text(self._results, self._results.run(LATEST))
 
     @resource("harness://report/{run_id}", "A run, in text", roles=READERS)
-    def report(self, caller: Caller, run_id: str) -> str:
+    def report(self, caller: Caller, run_id: RunId) -> str:
         """A run's cases with their verdicts, a line each, and where its page is."""
         return report_text(self._results, self._results.run(run_id))
 
     @resource("harness://scenario/{scenario_id}", "A scenario's file", roles=READERS, mime_type="application/yaml")
-    def scenario_text(self, caller: Caller, scenario_id: str) -> str:
+    def scenario_text(self, caller: Caller, scenario_id: ScenarioId) -> str:
         """The text of a scenario's file, also of one that has a mistake."""
         entry = self._catalogue.find(scenario_id)
         try:
@@ -274,13 +274,13 @@ class HarnessTools(Toolset):
         return prompts.guide()
 
     @resource("harness://evidence/{run_id}/{case_id}", "A case's evidence", roles=READERS, mime_type="application/json")
-    def evidence_text(self, caller: Caller, run_id: str, case_id: str) -> str:
+    def evidence_text(self, caller: Caller, run_id: RunId, case_id: CaseId) -> str:
         """A case's evidence.json; of a long one, the verdict only."""
         _, _, evidence = self._case(run_id, case_id)
         return whole(evidence, evidence.model_dump_json(indent=1, exclude_defaults=True))
 
     @resource("harness://waits/{run_id}/{case_id}", "Who waited for whom", roles=READERS, mime_type="image/svg+xml")
-    def waits_picture(self, caller: Caller, run_id: str, case_id: str) -> str:
+    def waits_picture(self, caller: Caller, run_id: RunId, case_id: CaseId) -> str:
         """The wait-for graph of a case, as a picture."""
         _, _, evidence = self._case(run_id, case_id)
         return waits_svg(evidence)
@@ -291,8 +291,8 @@ class HarnessTools(Toolset):
     def explain_this_deadlock(
         self,
         caller: Caller,
-        run_id: Annotated[str, Field(max_length=64, description="A run's id")],
-        case_id: Annotated[str, Field(max_length=400, description="A case's id")],
+        run_id: RunId,
+        case_id: CaseId,
     ) -> str:
         """Have a deadlock explained from its evidence."""
         return prompts.explain_this_deadlock(run_id, case_id)

@@ -97,7 +97,7 @@ def test_the_server_ends_in_the_middle(tools: HarnessTools) -> None:
     gone(started)
 
 
-def test_too_long_a_run_is_ended_and_what_it_did_is_kept(tools: HarnessTools, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_long_a_run_is_ended(tools: HarnessTools, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tools._runner.run
     monkeypatch.setattr(tools._runner, "run", lambda *given: run(*given, seconds=4.0))
     call = Call(tools)
