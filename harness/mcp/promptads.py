@@ -52,6 +52,9 @@ class ActiveCampaigns(Page[ActiveCampaign]):
     """Campaigns that run on a day; those that end first come first."""
 
     as_of: date = Field(description="The day that was taken")
+    measured_until: date | None = Field(
+        description="The last day of which there are figures: later ones are not in yet"
+    )
 
 
 class CampaignFound(Answer):
@@ -183,7 +186,8 @@ class PromptAds(Toolset):
         )
         items = [_active(row, day) for row in rows[:limit]]
         more = cursor_of("active_campaigns", items[-1].ends_on, items[-1].campaign_id) if len(rows) > limit else None
-        return ActiveCampaigns(items=items, next_cursor=more, as_of=day)
+        (measured,) = self._rows("measured_until", 1)
+        return ActiveCampaigns(items=items, next_cursor=more, as_of=day, measured_until=measured["day"])
 
     @tool("Find campaigns", roles=ANYBODY)
     def find_campaigns(
@@ -285,8 +289,8 @@ class PromptAds(Toolset):
         return (
             f"Compare the campaigns {first!r} and {second!r} of PromptAds. Where one is not an id, look it up with "
             "find_campaigns, and ask me if several fit. Then call compare_campaigns. Tell me in a short table how they "
-            "differ in cost, click rate, conversion rate and cost per conversion, which channel works best for each, and what you "
-            "would do with the next 1,000 of budget. Say it when the figures are too small to tell."
+            "differ in cost, click rate, conversion rate and cost per conversion, which channel works best for each, and "
+            "what you would do with the next 1,000 of budget. Say it when the figures are too small to tell."
         )
 
     def close(self) -> None:
