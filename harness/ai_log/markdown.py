@@ -199,6 +199,7 @@ def lines_of(text: Iterable[str]) -> Iterator[Line]:
     part = ""
     inside = False  # a table of ours
     fenced = False
+    before = ""
     for number, raw in enumerate(text, 1):
         line = raw.rstrip("\r\n")
         bare = line.strip()
@@ -215,7 +216,7 @@ def lines_of(text: Iterable[str]) -> Iterator[Line]:
             kind, inside = "anchor", False
         elif not inside and bare.startswith("|") and _is_header(bare):
             kind, inside, part = "header", True, part or "hand"
-        elif inside and _RULER.fullmatch(bare):
+        elif before == "header" and _RULER.fullmatch(bare):
             kind = "ruler"
         elif inside and bare:
             kind = "row" if bare.startswith("|") else "broken"
@@ -223,6 +224,7 @@ def lines_of(text: Iterable[str]) -> Iterator[Line]:
             inside = False
             part = "" if part == "hand" else part
         yield Line(number, line, kind, part if kind != "text" or inside or part == "mcp" else "", raw)
+        before = kind
         if kind == "end":
             part, inside = "", False
 

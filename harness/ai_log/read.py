@@ -15,7 +15,7 @@ from harness.errors import DataError, LoginRefused, ServerError
 from harness.servers.urls import redact, scrub
 
 NAME = "psh:ai-log"
-AT_ONCE = 2000
+AT_ONCE = 500
 """Entries that are fetched together."""
 
 _SHOWN = {

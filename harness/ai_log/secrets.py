@@ -11,7 +11,7 @@ _SHAPES = {
     "an API key": r"\b(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|AKIA[A-Z0-9]{16}"
     r"|AIza[\w-]{30,}|xox[abprs]-[\w-]{10,}|pcsk_\w{16,})",
     "a key in PEM": r"-----BEGIN [A-Z0-9 ]+-----",
-    "a password in a URL": r"\w\\?:(?:\\?/){2}[^\s/:@|\\]*\\?:(?!\\?\*)[^\s@|]+?\\?@",
+    "a password in a URL": r"\b\w[\w+.-]*\\?:(?:\\?/){2}[^\s/:@|\\]*\\?:(?!\\?\*)[^\s@|]+?\\?@",
     "a password": rf"(?i)\b(?:{_WORDS})(?:=[\"']?|[\"']\s*\\?:\s*[\"'])(?!\\?\*|…)[^\s\"',;|)}}]{{4,}}",
     "an authorization": r"(?i)\bBearer\s+[A-Za-z0-9._~+/-]{16,}",
 }
