@@ -23,7 +23,7 @@ Names = Annotated[
 ]
 Servers = Annotated[str | None, typer.Option("--servers", help="external: only the databases that URLs are given for")]
 PORT = 8765
-ISSUER = "http://127.0.0.1:8764"
+ISSUER = "http://127.0.0.1:8900"
 
 
 @app.command()
