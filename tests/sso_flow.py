@@ -13,9 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 
+from harness.promptsales.sso import Scrypt
+
 REDIRECT = "http://127.0.0.1:7777/callback"
 PASSWORD = "correct horse battery"
 RESOURCE = "http://127.0.0.1:9999/mcp"
+CHEAP = Scrypt(n=16, r=1, p=1)
 
 
 @dataclass

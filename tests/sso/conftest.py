@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,18 +15,16 @@ import httpx2
 import pytest
 import uvicorn
 from polling import eventually
+from sso_fake import Fake
+from sso_flow import CHEAP, PASSWORD, RESOURCE
 
-from harness.promptsales.sso import Scrypt, add_identity
+from harness.promptsales.sso import Login, add_identity, log_in
 from harness.servers.base import Target
 from harness.sso.keys import Keys
 from harness.sso.provider import IssuerSettings
 from harness.sso.serve import config
 from harness.sso.sessions import Sessions
 from harness.sso.verify import TokenVerifier, VerifierSettings, open_verifier
-
-CHEAP = Scrypt(n=16, r=1, p=1)
-PASSWORD = "correct horse battery"
-RESOURCE = "http://127.0.0.1:9999/mcp"
 
 
 @dataclass
@@ -102,3 +101,41 @@ def world(serve) -> World:
 def http() -> Iterator[httpx2.Client]:
     with httpx2.Client(follow_redirects=False, timeout=20) as client:
         yield client
+
+
+@pytest.fixture
+def fake(run_app) -> Fake:
+    issuer = Fake()
+    listening = socket.create_server(("127.0.0.1", 0))
+    issuer.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    run_app(uvicorn.Config(issuer.app(), log_level="error", lifespan="off"), listening)
+    return issuer
+
+
+@pytest.fixture
+def connection(promptsales_db):
+    return promptsales_db.connect()
+
+
+@pytest.fixture
+def ana(connection) -> Login:
+    add_identity(connection, "ana@example.com", "Ana", PASSWORD, ["analyst"], cost=CHEAP)
+    login = log_in(connection, "ana@example.com", PASSWORD, timedelta(hours=1), cost=CHEAP)
+    assert login is not None
+    return login
+
+
+@pytest.fixture
+def opened(fake, promptsales_db):
+    """Makes a verifier; keywords are settings of it."""
+    made = []
+
+    def make_one(environ=None, **changed):
+        given = {"issuer": fake.url, "audiences": (RESOURCE,), "pause": 0.0, "seconds": 2.0} | changed
+        gate = Target("promptsales", "postgresql", promptsales_db.url)
+        made.append(open_verifier(VerifierSettings(**given), gate, environ or {}))
+        return made[-1]
+
+    yield make_one
+    for verifier in made:
+        verifier.close()
