@@ -17,6 +17,7 @@ from typing import Any
 
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, SetupFailed, StoreError
 from harness.etl.ending import sigterm_ends
+from harness.evidence.store import EVIDENCE
 from harness.servers import MODE_VARIABLE, MODES, Servers, resolve_mode
 from harness.servers.urls import VARIABLE
 
@@ -42,6 +43,12 @@ def environ_of(mode: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without what would lead a run elsewhere than its mode says."""
     astray = set() if mode == "external" else {*VARIABLE.values(), "PROMPTSALES_LISTEN", "PROMPTSALES_ALLOW"}
     return {name: value for name, value in environ.items() if name not in astray | {MODE_VARIABLE}}
+
+
+def key_of(evidence: Path) -> str:
+    """A case's name in URIs: the folder of its evidence, and of a specification's permutation its schedule, too."""
+    schedule = evidence.name.removesuffix(EVIDENCE).rstrip(".")
+    return f"{evidence.parent.name}~{schedule}" if schedule else evidence.parent.name
 
 
 def main() -> int:
@@ -90,7 +97,7 @@ def _run(file: Path, root: Path, results: Path, mode: str, wanted: frozenset[str
                 own = isinstance(error, OWN_WORDS)
                 _tell(broken=case.id, error="own" if own else type(error).__name__, text=str(error))
                 continue
-            _tell(case=case.id, folder=result.path.parent.name, seconds=round(result.seconds, 3))
+            _tell(case=case.id, key=key_of(result.path), seconds=round(result.seconds, 3))
     finally:
         suite.finish({"asked by": "mcp"})
 

@@ -161,7 +161,7 @@ def _case_ran(told: dict[str, Any], run: RunFiles | None, results: Results) -> C
         return CaseRan(
             case_id=str(told.get("broken")), status="not run", as_expected=False, summary=cut(clean(why), 600)
         )
-    case = results.case(run, told["folder"])
+    case = results.case(run, told["key"])
     evidence = results.evidence(run, case)
     verdict = evidence.verdict
     levels = [level for one in evidence.history.sessions for level in one.observed_levels.values()]

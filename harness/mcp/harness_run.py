@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import harness.etl
-from harness.errors import SourceError, ToolRefused
+from harness.errors import SourceError, StoreError, ToolRefused
 from harness.mcp.harness_child import environ_of
 from harness.mcp.model import given_up
 from harness.servers import resolve_mode
@@ -30,7 +30,7 @@ logger = logging.getLogger("promptsales.mcp")
 
 SECONDS = 120.0
 """That a caller waits for a run; see :data:`MOST_SECONDS`."""
-MOST_SECONDS = 110.0
+MOST_SECONDS = 100.0
 """That a run may take before it is ended: less, so that its caller is still there to be told."""
 
 IN_LOG = "whoever runs this server finds why in its log"
@@ -73,9 +73,12 @@ class Runner:
         if ran.error:
             kind, text = ran.error
             if kind == "own":
-                raise ToolRefused(text)
+                raise ToolRefused(text.replace(f"{self._root}/", ""))
             logger.error("a run of %s failed: %s: %s", what, kind, text)
-            raise SourceError(f"the scenario's servers cannot be had, or went away: {IN_LOG}")
+            what = (
+                "the run cannot be kept" if kind == StoreError.__name__ else "its servers cannot be had, or went away"
+            )
+            raise SourceError(f"{what}: {IN_LOG}")
         return ran
 
     def close(self) -> None:

@@ -182,10 +182,10 @@ class Catalogue:
         relative = path.relative_to(self.folder).as_posix()
         if size > MOST_BYTES:
             return f"{relative}: it has more than {MOST_BYTES >> 20} MiB"
-        if kind_of(path) is not Kind.scenario:
-            return None
         try:
-            return read_scenario(path)
+            return read_scenario(path) if kind_of(path) is Kind.scenario else None
+        except RecursionError:
+            return f"{relative}: it is nested too deeply"
         except ScenarioError as error:
             if error.location and error.location.file == path:
                 return f"{relative}:{error.location.line}:{error.location.column}: {clean(error.message)[:MOST_TEXT]}"

@@ -221,8 +221,15 @@ class HarnessTools(Toolset):
         for one in [self._results.run(run_id).id] if run_id is not None else self._results.ids()[:MOST_SEARCHED]:
             run = self._results.run(one)
             having = [case for case in run.cases if case.victim or any("deadlock" in name for name in case.found)]
+            if run_id is not None and run.problem:
+                raise ToolRefused(run.problem)
             if having:
-                evidence = self._results.evidence(run, having[0])
+                try:
+                    evidence = self._results.evidence(run, having[0])
+                except ToolRefused:
+                    if run_id is not None:
+                        raise
+                    continue  # nobody has asked for this one
                 others = [f"{case.id}: {case.summary}"[:300] for case in having[1:20]]
                 return explain(run, having[0], evidence, self._scenario_of(evidence), others)
         return no_deadlock(self._results.run(run_id) if run_id is not None else None, None, None)

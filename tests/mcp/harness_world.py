@@ -6,6 +6,8 @@ from pathlib import Path
 
 import psutil
 
+from harness.mcp.harness_listing import ScenarioRun
+from harness.mcp.harness_tools import HarnessSettings, open_toolset
 from harness.sso.model import Caller
 
 TESTER = Caller("local.tester", "tester@example.org", frozenset({"tester"}), "stdio")
@@ -147,3 +149,20 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return left
+
+
+class Kept:
+    """Results of three runs; tests that spoil something copy them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.results = folder / "results"
+        self.own = scenarios(folder / "scenarios")
+        self.tools = open_toolset({}, HarnessSettings(self.own, self.results))
+        self.real = open_toolset({}, HarnessSettings(SCENARIOS, self.results))
+        self.cascade: ScenarioRun = self.real.run_scenario(TESTER, "cascade", "promptsales", "read committed")
+        self.rotated: ScenarioRun = self.tools.run_scenario(TESTER, "rotated")
+        self.fails: ScenarioRun = self.tools.run_scenario(TESTER, "fails")
+
+    def close(self) -> None:
+        self.tools.close()
+        self.real.close()

@@ -9,36 +9,21 @@ from pathlib import Path
 
 import harness_world as world
 import pytest
-from harness_world import TESTER
+from harness_world import TESTER, Kept
 
-from harness.errors import SourceError, ToolRefused
+from harness.errors import ToolRefused
 from harness.mcp import harness_evidence
-from harness.mcp.harness_listing import ScenarioRun
 from harness.mcp.harness_tools import READERS, HarnessSettings, HarnessTools, open_toolset
 from harness.mcp.model import TESTERS, PromptSpec, ResourceSpec, ToolSpec
 
 pytestmark = pytest.mark.mcp
 
 
-class Kept:
-    """Results of three runs; tests that spoil something copy them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.results = folder / "results"
-        self.own = world.scenarios(folder / "scenarios")
-        self.tools = open_toolset({}, HarnessSettings(self.own, self.results))
-        self.real = open_toolset({}, HarnessSettings(world.SCENARIOS, self.results))
-        self.cascade: ScenarioRun = self.real.run_scenario(TESTER, "cascade", "promptsales", "read committed")
-        self.rotated: ScenarioRun = self.tools.run_scenario(TESTER, "rotated")
-        self.fails: ScenarioRun = self.tools.run_scenario(TESTER, "fails")
-
-
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
     made = Kept(tmp_path_factory.mktemp("harness"))
     yield made
-    made.tools.close()
-    made.real.close()
+    made.close()
 
 
 @pytest.fixture
@@ -231,60 +216,6 @@ def test_two_runs_are_compared(kept: Kept) -> None:
     assert kept.tools.compare_runs(TESTER, kept.cascade.run_id, kept.cascade.run_id).same == 1
 
 
-# -- deadlocks
-
-
-def test_a_cascade_is_explained(kept: Kept) -> None:
-    told = kept.real.explain_deadlock(TESTER, kept.cascade.run_id)
-    assert (told.kind, told.cycle, told.victim, told.victim_step, told.code) == (
-        "deadlock",
-        ["T1", "T2", "T3"],
-        "T3",
-        "want_1",
-        "40P01",
-    )
-    assert told.closed_by == "want_1 of T3"
-    assert [(one.waiter, one.holder, one.holder_had_run[0].partition(":")[0]) for one in told.waits] == [
-        ("T1", "T2", "hold_2"),
-        ("T2", "T3", "hold_3"),
-        ("T3", "T1", "hold_1"),
-    ]
-    assert told.ended_by == "server"
-    assert "deadlock_timeout" in " ".join(told.why)
-    assert "T3 low" in " ".join(told.why)
-    assert set(told.pids.values()) == {"T1", "T2", "T3"}
-    assert "blocked by process" in told.engine_report[0]
-    assert told.afterwards[0].startswith("want_1 of T3 is ended (40P01 deadlock)")
-    assert "commit_2: T2 commits" in told.afterwards
-    assert "The ring closed with want_1 of T3" in told.text
-
-
-def test_the_same_turned_round_names_others(kept: Kept) -> None:
-    told = kept.tools.explain_deadlock(TESTER, kept.rotated.run_id, kept.rotated.cases[0].case_id)
-    ring = told.cycle
-    assert ring[ring.index("A") :] + ring[: ring.index("A")] == ["A", "B", "C"]
-    assert (told.victim, told.closed_by) == ("A", "want_a of A")
-    edge = next(one for one in told.waits if one.holder == "A")
-    assert [one.partition(":")[0] for one in edge.holder_had_run] == ["hold_a", "look_a"]
-    assert [one.closes for one in told.waits].count(True) == 1
-
-
-def test_without_a_name_it_is_the_newest_deadlock(kept: Kept) -> None:
-    assert kept.tools.explain_deadlock(TESTER).run_id == kept.rotated.run_id
-
-
-def test_that_there_is_no_deadlock_is_said(kept: Kept, tmp_path: Path) -> None:
-    told = kept.tools.explain_deadlock(TESTER, kept.fails.run_id, kept.fails.cases[0].case_id)
-    assert told.kind == "none"
-    assert "There is no deadlock in fails[" in told.text
-    assert (
-        kept.tools.explain_deadlock(TESTER, kept.fails.run_id).text
-        == f"No case of run {kept.fails.run_id} shows a deadlock."
-    )
-    empty = open_toolset({}, HarnessSettings(kept.own, tmp_path / "none"))
-    assert empty.explain_deadlock(TESTER).text == "No run that is kept here shows a deadlock."
-
-
 # -- hostile names, spoilt results
 
 HOSTILE = ["../../etc/passwd", "/etc/passwd", "..", ".", "", "a\0b", "x" * 400, "latest/../..", "C:\\x", "\ud800", "*"]
@@ -425,9 +356,40 @@ def test_the_other_prompts(kept: Kept) -> None:
         kept.tools.is_this_level_enough(TESTER, "serializable", "mongodb")
 
 
-def test_after_closing_nothing_is_started(kept: Kept, tmp_path: Path) -> None:
-    tools = open_toolset({}, HarnessSettings(kept.own, tmp_path / "results"))
-    tools.close()
-    tools.close()
-    with pytest.raises(SourceError, match="the server is ending"):
-        tools.run_scenario(TESTER, "rotated")
+def test_evidence_that_is_broken_hides_no_older_deadlock(kept: Kept, spoilt: tuple[HarnessTools, Path]) -> None:
+    tools, results = spoilt
+    (results / kept.rotated.cases[0].files / "evidence.json").write_text("{")
+    assert tools.explain_deadlock(TESTER).run_id == kept.cascade.run_id
+
+
+def test_a_file_that_is_nested_too_deeply_is_told_as_broken(tmp_path: Path) -> None:
+    (tmp_path / "deep.yaml").write_text("title: " + "[" * 20_000)
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00sessions")
+    (tmp_path / "large.yaml").write_bytes(b"# " + b"x" * 2_000_000)
+    tools = open_toolset({}, HarnessSettings(tmp_path, tmp_path / "results"))
+    lines = {one.id: one.problem for one in tools.list_scenarios(TESTER).items}
+    assert set(lines) == {"deep", "binary", "large"}
+    assert all(lines.values())
+    assert "more than 1 MiB" in lines["large"]
+
+
+def test_permutations_of_a_specification_are_cases_too(tmp_path: Path) -> None:
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "two.spec").write_text(
+        "setup { CREATE TABLE t (id int, v int); INSERT INTO t VALUES (1, 1); }\n"
+        "teardown { DROP TABLE t; }\n"
+        "session s1\nstep a { UPDATE t SET v = 2; }\n"
+        "session s2\nstep b { SELECT v FROM t; }\n"
+    )
+    (tmp_path / "expected").mkdir()
+    (tmp_path / "expected" / "two.out").write_text("Parsed test spec with 2 sessions\n")
+    tools = open_toolset({}, HarnessSettings(tmp_path, tmp_path / "results"))
+    run = tools.run_scenario(TESTER, "two")
+    cases = tools.list_cases(TESTER, run.run_id).items
+    assert len(cases) == len(run.cases) == 2
+    assert len({one.key for one in cases}) == 2
+    assert all("~" in one.key for one in cases)
+    for one in cases:
+        assert len(tools.read_evidence(TESTER, run.run_id, one.case_id, "statements").statements) >= 2
+        assert json.loads(tools.evidence_text(TESTER, run.run_id, one.key))["history"]["case"] == one.case_id
+    assert {one.evidence for one in run.cases} == {one.evidence for one in cases}

@@ -252,3 +252,10 @@ def test_an_unknown_kind_of_servers_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_the_caller_is_still_there_when_a_run_is_ended() -> None:
     assert harness_run.MOST_SECONDS < harness_run.SECONDS
+
+
+def test_after_closing_nothing_is_started(tools: HarnessTools) -> None:
+    tools.close()
+    tools.close()
+    with pytest.raises(SourceError, match="the server is ending"):
+        tools.run_scenario(TESTER, "rotated")
