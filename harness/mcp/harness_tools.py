@@ -208,7 +208,10 @@ class HarnessTools(Toolset):
 
     @tool("Explain a deadlock", roles=READERS, seconds=30)
     def explain_deadlock(
-        self, caller: Caller, run_id: RunId | None = None, case_id: CaseId | None = None
+        self,
+        caller: Caller,
+        run_id: Annotated[RunId | None, Field(description="Of this run, as list_runs gives it")] = None,
+        case_id: Annotated[CaseId | None, Field(description="Of this case, as list_cases gives it")] = None,
     ) -> Explanation:
         """A deadlock in words: who held what and waited for whom, what closed the ring, who was ended, why, and what then.
 
