@@ -51,7 +51,7 @@ def serve(
     """Issue tokens until Ctrl-C."""
     import logging
 
-    from harness.etl.ending import sigterm_ends
+    from harness.etl.ending import said_by, sigterm_ends
     from harness.sso.keys import Keys
     from harness.sso.provider import IssuerSettings
     from harness.sso.serve import entered, keys_file, listen, url_of
@@ -63,10 +63,15 @@ def serve(
     chosen = issuer_url(url or url_of(host, listening.getsockname()[1]))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     signing = Keys(keys or keys_file(Path.cwd()))
-    with sigterm_ends(), entered(target, lambda line: tell(line, error=True)) as ours:
-        settings = IssuerSettings(chosen, resources=tuple(resource or ()))
-        tell(f"issuer {chosen}", error=True)
-        answer(settings, ours, signing, listening)
+    try:
+        with sigterm_ends(), entered(target, lambda line: tell(line, error=True)) as ours:
+            settings = IssuerSettings(chosen, resources=tuple(resource or ()))
+            tell(f"issuer {chosen}", error=True)
+            answer(settings, ours, signing, listening)
+    except KeyboardInterrupt as end:
+        tell(f"the issuer was ended by {said_by(end)}", error=True)
+    finally:
+        listening.close()
 
 
 @app.command()

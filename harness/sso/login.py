@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 import filelock
 import httpx2
 
-from harness.errors import LoginRefused, ServerError, StoreError
+from harness.errors import DataError, LoginRefused, ServerError, StoreError
 from harness.servers.runfolder import write_private
 from harness.sso.urls import is_here, is_safe, issuer_url, origin_of
 
@@ -32,6 +32,7 @@ NAME = "harness on the command line"
 EARLY = 60.0
 """Seconds before its end from which a token is refreshed."""
 
+WRONG = "the address or the password is wrong, or there were too many attempts"
 _MOST = 512 * 1024
 
 
@@ -49,7 +50,9 @@ class Tokens:
 
 
 def log_in(issuer: str, resource: str | None, email: str, password: str, *, seconds: float = 30.0) -> Tokens:
-    """Log in at our issuer for one server. Raises LoginRefused, ServerError, or DataError if the URL is none."""
+    """Log in at our issuer for one server. Raises LoginRefused, ServerError, or DataError if a URL is none."""
+    if resource and not is_safe(resource, 512):
+        raise DataError(f"{resource!r} cannot be a server's URL: https, or http of this machine, without fragment")
     with _Browser(issuer, seconds) as browser:
         client = browser.register()
         verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
@@ -129,7 +132,7 @@ class Kept:
             with filelock.FileLock(f"{self._path}.lock", timeout=60):
                 found: dict[str, Any] = {}
                 if self._path.exists():
-                    with contextlib.suppress(ValueError):
+                    with contextlib.suppress(ValueError, TypeError):
                         found = dict(json.loads(self._path.read_text("utf-8")))
                 before = json.dumps(found)
                 try:
@@ -206,12 +209,15 @@ class _Browser:
         target = urljoin(str(answer.request.url), page.action)
         if origin_of(target) != origin_of(self._issuer):
             raise ServerError(f"{self._issuer}: its login page sends passwords elsewhere")
-        answer = self.post(target, {**page.fields, "email": email, "password": password})
+        try:
+            answer = self.post(target, {**page.fields, "email": email, "password": password})
+        except UnicodeEncodeError:  # half a character: nobody has such a password
+            raise LoginRefused(f"{self._issuer}: {WRONG}") from None
         where = answer.headers.get("location", "")
         if where.startswith(REDIRECT + "?"):
             return self._code(where, state)
         if answer.status_code == 403:
-            raise LoginRefused(f"{self._issuer}: the address or the password is wrong, or there were too many attempts")
+            raise LoginRefused(f"{self._issuer}: {WRONG}")
         raise ServerError(f"{self._issuer}: cannot log anybody in now (status {answer.status_code})")
 
     def tokens(self, client: str, resource: str | None, form: Mapping[str, str]) -> Tokens:
