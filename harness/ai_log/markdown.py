@@ -83,7 +83,7 @@ def entry_row(entry: Entry) -> str:
         (
             entry.happened_at[:19].replace("T", " "),
             cell(masked(entry.name), 80),
-            cell(masked(prompt_of(entry))),
+            cell(masked(prompt_of(entry)[: 4 * LONGEST])),  # what is looked at of it is more than what is shown
             cell(masked(validation_of(entry))),
         )
     )

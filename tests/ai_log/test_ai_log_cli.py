@@ -66,7 +66,7 @@ def test_check_without_a_server_looks_at_the_page(page: Path) -> None:
     done = command("check", page.name, cwd=page.parent)
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 4
-    assert "AI_LOG.md:28:3: '-' is no day" in done.stdout
+    assert "AI_LOG.md:27:3: '-' is no day" in done.stdout
 
 
 def test_a_page_that_is_not_there(tmp_path: Path) -> None:
