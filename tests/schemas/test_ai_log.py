@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
+from ai_log_chain import APPEND, fill, looked, said_by_server
+from polling import eventually
 
 from fixtures.databases import Database
-from harness.ai_log.model import MOST_BYTES, Anchor, Call, arguments_text
-from harness.ai_log.read import open_reader
+from harness.ai_log.model import MOST_BYTES, Call, arguments_text
 from harness.ai_log.store import AiLog
-from harness.ai_log.verify import Verdict, verify
+from harness.ai_log.verify import Verdict
 from harness.errors import SourceError
 from harness.servers.base import Target
 from harness.sso.model import Caller
@@ -24,10 +26,6 @@ from harness.sso.model import Caller
 pytestmark = pytest.mark.mcp
 
 ANA = Caller("7c1", "ana@example.com", frozenset({"reader"}), "claude", "https://sso.example.com", "5e55")
-APPEND = (
-    "SELECT ai_log_append('promptads', 'tools/call', 'active_campaigns', '7c1', 'ana@example.com', 'claude', NULL, NULL, "
-    "%s, 'ok', 3, 1.5, NULL, NULL)"
-)
 
 
 def call(**changed: Any) -> Call:
@@ -61,21 +59,6 @@ def log(promptsales_db: Database):
 
 def gate_url(url: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}options=-c%20role%3Dpromptsales_mcp_gate"
-
-
-def looked(database: Database, anchor: Anchor | None = None) -> Verdict:
-    """What Python's walk says; the server's own agrees, or that is among the problems."""
-    with open_reader(database.url) as reader:
-        return verify(reader, anchor)
-
-
-def said_by_server(connection: psycopg.Connection[Any]) -> tuple[int, int | None, str | None]:
-    return connection.execute("SELECT * FROM ai_log_verify()").fetchone()
-
-
-def fill(connection: psycopg.Connection[Any], count: int = 6) -> None:
-    for number in range(1, count + 1):
-        connection.execute(APPEND, [json.dumps({"n": number})])
 
 
 # -- appending
@@ -309,157 +292,6 @@ def test_nothing_is_changed_or_removed_by_the_owner_either(promptsales_db, conne
     assert looked(promptsales_db) == Verdict(3, ())
 
 
-# -- tampering, by one who can switch the triggers off
-
-
-def rehashed(connection: psycopg.Connection[Any], first: int) -> None:
-    """Write the hashes anew from an entry on, as somebody would who knows how they are made."""
-    connection.execute(
-        "DO $$ DECLARE one ai_log; before bytea; BEGIN "
-        f"FOR one IN SELECT * FROM ai_log WHERE number >= {first} ORDER BY number LOOP "
-        "  one.previous_hash := coalesce((SELECT hash FROM ai_log WHERE number = one.number - 1), "
-        "    decode(repeat('00', 32), 'hex')); "
-        "  one.hash := sha256(convert_to(ai_log_text(one), 'UTF8')); "
-        "  UPDATE ai_log SET previous_hash = one.previous_hash, hash = one.hash WHERE number = one.number; "
-        "END LOOP; "
-        "UPDATE ai_log_head SET (number, hash) = (SELECT number, hash FROM ai_log ORDER BY number DESC LIMIT 1); END $$"
-    )
-
-
-SWAP = (
-    "ALTER TABLE ai_log DROP CONSTRAINT pk_ai_log; UPDATE ai_log SET number = CASE number WHEN 3 THEN 4 ELSE 3 END "
-    "WHERE number IN (3, 4)"
-)
-INSERT = (
-    "UPDATE ai_log SET number = -number WHERE number > 3; UPDATE ai_log SET number = 1 - number WHERE number < 0; "
-    "INSERT INTO ai_log SELECT 4, happened_at, written_by, server, method, target, subject, 'forged@example.com', client, "
-    "issuer, session, arguments, outcome, rows, milliseconds, answer_sha256, error, hash, sha256('x') "
-    "FROM ai_log WHERE number = 3"
-)
-TAMPERED: dict[str, tuple[str | Callable[[psycopg.Connection[Any]], None], str]] = {
-    "a value": ("UPDATE ai_log SET name = 'eva@example.com' WHERE number = 3", "entry 3 was changed"),
-    "a value to nothing": ("UPDATE ai_log SET rows = NULL WHERE number = 3", "entry 3 was changed"),
-    "an argument": ("UPDATE ai_log SET arguments = '{\"n\": 30}' WHERE number = 3", "entry 3 was changed"),
-    "the form of a number": ("UPDATE ai_log SET arguments = '{\"n\": 3.0}' WHERE number = 3", "entry 3 was changed"),
-    "a microsecond": ("UPDATE ai_log SET happened_at = happened_at + '1 us' WHERE number = 3", "entry 3 was changed"),
-    "a time that is none": ("UPDATE ai_log SET happened_at = 'infinity' WHERE number = 3", "entry 3 was changed"),
-    "the hash": ("UPDATE ai_log SET hash = sha256('x') WHERE number = 3", "entry 3 was changed"),
-    "the first": ("DELETE FROM ai_log WHERE number = 1", "entry 1 is missing"),
-    "one in the middle": ("DELETE FROM ai_log WHERE number = 3", "entry 3 is missing"),
-    "the tail": ("DELETE FROM ai_log WHERE number > 4", "entry 5 is missing, and all after it"),
-    "all": ("DELETE FROM ai_log", "entry 1 is missing, and all after it"),
-    "two swapped": (SWAP, "entry 3 was changed"),
-    "one more": (INSERT, "entry 4 was changed"),
-    "one more at the end": (
-        "INSERT INTO ai_log SELECT 7, happened_at, written_by, server, method, target, subject, name, client, issuer, "
-        "session, arguments, outcome, rows, milliseconds, answer_sha256, error, hash, sha256('x') "
-        "FROM ai_log WHERE number = 6",
-        "entry 7 was changed",
-    ),
-    "one with its hash": (
-        "UPDATE ai_log AS e SET name = 'eva@example.com' WHERE number = 3; "
-        "UPDATE ai_log AS e SET hash = sha256(convert_to(ai_log_text(e), 'UTF8')) WHERE number = 3",
-        "entry 4 does not follow entry 3",
-    ),
-    "the last with its hash": (
-        "UPDATE ai_log AS e SET name = 'eva@example.com' WHERE number = 6; "
-        "UPDATE ai_log AS e SET hash = sha256(convert_to(ai_log_text(e), 'UTF8')) WHERE number = 6",
-        "entry 6 is not",
-    ),
-    "the head": (
-        "UPDATE ai_log_head SET number = 5, hash = (SELECT hash FROM ai_log WHERE number = 5)",
-        "entry 6 is not",
-    ),
-}
-
-
-@pytest.mark.parametrize("what", TAMPERED)
-def test_what_was_done_behind_the_triggers_is_found(promptsales_db, connection, what):
-    fill(connection)
-    statement, expected = TAMPERED[what]
-    tamper(connection, statement)
-    found = looked(promptsales_db)
-    assert len(found.problems) == 1, found.problems  # one more would say that the server's own function disagrees
-    entries, broken_at, problem = said_by_server(connection)
-    assert entries == found.entries
-    assert broken_at is not None
-    if what == "the head":
-        assert "entry 6 is not" in found.problems[0] or "entry 6 is not known" in found.problems[0]
-    else:
-        assert found.problems[0].startswith(expected)
-        assert problem.startswith(expected.partition(" was")[0].partition(" is not")[0])
-
-
-def tamper(connection: psycopg.Connection[Any], statement: str) -> None:
-    for table in ("ai_log", "ai_log_head"):
-        connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
-    if statement.startswith(INSERT[:10]) and "forged" in statement:
-        connection.execute(
-            "ALTER TABLE ai_log DROP CONSTRAINT ck_ai_log_number, DROP CONSTRAINT uq_ai_log_previous_hash"
-        )
-    if "SELECT 7" in statement:
-        connection.execute("ALTER TABLE ai_log DROP CONSTRAINT uq_ai_log_previous_hash")
-    connection.execute(statement)
-    for table in ("ai_log", "ai_log_head"):
-        connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
-
-
-CONSISTENT = {
-    "written anew from entry 3 on": "UPDATE ai_log SET name = 'eva@example.com' WHERE number = 3",
-    "without entry 3": "DELETE FROM ai_log WHERE number = 3; UPDATE ai_log SET number = number - 1 WHERE number > 3",
-}
-
-
-@pytest.mark.parametrize("what", CONSISTENT)
-def test_what_was_written_anew_consistently_only_the_anchor_finds(promptsales_db, connection, what):
-    fill(connection)
-    anchor = anchored(promptsales_db)
-    fill(connection, 2)
-    assert looked(promptsales_db, anchor) == Verdict(8, (), anchor)
-    tamper(connection, CONSISTENT[what])
-    for table in ("ai_log", "ai_log_head"):
-        connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
-    rehashed(connection, 3)
-    assert looked(promptsales_db).problems == ()  # by itself the log is as it should be
-    assert said_by_server(connection)[1:] == (None, None)
-    (problem,) = looked(promptsales_db, anchor).problems
-    assert problem.startswith("entry 6 is not the one that the anchor has seen")
-
-
-def test_a_tail_that_was_cut_off_with_the_head_only_the_anchor_finds(promptsales_db, connection):
-    fill(connection)
-    anchor = anchored(promptsales_db)
-    tamper(connection, "DELETE FROM ai_log WHERE number > 4")
-    for table in ("ai_log", "ai_log_head"):
-        connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
-    rehashed(connection, 5)
-    assert looked(promptsales_db).problems == ()
-    (problem,) = looked(promptsales_db, anchor).problems
-    assert problem.startswith("entry 6, which the anchor has seen, is missing")
-
-
-def anchored(database: Database) -> Anchor:
-    with open_reader(database.url) as reader:
-        anchor = reader.anchor(reader.head()[0])
-    assert anchor is not None
-    return anchor
-
-
-def test_a_part_of_the_chain(connection):
-    fill(connection)
-    assert connection.execute("SELECT * FROM ai_log_verify(2, 4)").fetchone() == (3, None, None)
-    assert connection.execute("SELECT * FROM ai_log_verify(5)").fetchone() == (2, None, None)
-    assert connection.execute("SELECT * FROM ai_log_verify(5, 9)").fetchone() == (
-        2,
-        7,
-        "entry 7 is missing, and all after it",
-    )
-    assert connection.execute("SELECT * FROM ai_log_verify(20, 21)").fetchone() == (0, 19, "entry 19 is missing")
-    tamper(connection, "UPDATE ai_log SET name = 'x' WHERE number = 3")
-    assert connection.execute("SELECT broken_at FROM ai_log_verify(2, 4)").fetchone() == (3,)
-    assert connection.execute("SELECT broken_at FROM ai_log_verify(4, 6)").fetchone() == (None,)
-
-
 # -- the store, when the server does not do as it should
 
 
@@ -506,3 +338,29 @@ def test_a_login_that_may_not_is_told_so(promptsales_db):
     with pytest.raises(SourceError, match="cannot be written"):
         log.append(call())
     log.close()
+
+
+def test_a_server_that_is_stopped_is_not_waited_for_without_end(promptsales_db, connection):
+    """As if its machine hung: it answers nothing and closes nothing."""
+    short = AiLog(Target("promptsales", "postgresql", gate_url(promptsales_db.url)), seconds=0.3)
+    try:
+        assert short.append(call()) == 1
+        ((pid,),) = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'psh:ai-log'"
+        ).fetchall()
+        try:
+            os.kill(pid, signal.SIGSTOP)
+        except (ProcessLookupError, PermissionError):
+            pytest.skip("the server is not on this machine, or is not ours to stop")
+        try:
+            with pytest.raises(SourceError, match=r"^the AI log does not answer: try again later$"):
+                short.append(call())
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        eventually(
+            lambda: not connection.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [pid]).fetchall(), "it ended"
+        )
+        assert short.append(call()) in (2, 3)  # what was asked of the stopped one may have been done since
+    finally:
+        short.close()
+    assert looked(promptsales_db).problems == ()
