@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 
 from harness.errors import DataError, SourceError
 
@@ -47,39 +51,41 @@ def call_tool(
     """Call it. Raises DataError, SourceError when the server cannot be reached or refuses the token, ServerUnavailable."""
     arguments = arguments_of(given)
 
+    statuses: list[int] = []
+
     async def work() -> Called:
-        async with _client(server, url, token, roles) as client:
+        async with _client(server, url, token, roles, statuses) as client:
             return _called(await client.call_tool(tool, arguments))
 
     try:
         return anyio.run(work)
-    except BaseExceptionGroup as group:  # the SDK's task groups wrap what their tasks raise
-        raise _first(group) from None
+    except (MCPError, httpx2.HTTPError, BaseExceptionGroup) as problem:  # task groups wrap what their tasks raise
+        found = _innermost(problem)
+        if url is not None and isinstance(found, MCPError | httpx2.HTTPError):
+            raise _answered(f"{url.rstrip('/')}/{server}/mcp", server, statuses) from None
+        raise found from None
 
 
 @contextlib.asynccontextmanager
-async def _client(server: str, url: str | None, token: str | None, roles: Sequence[str]) -> AsyncIterator[Any]:
-    import httpx2
-    from mcp import Client
-    from mcp.client.streamable_http import streamable_http_client
-
+async def _client(
+    server: str, url: str | None, token: str | None, roles: Sequence[str], statuses: list[int]
+) -> AsyncIterator[Client]:
+    """``statuses``: of what a server answers, which the SDK does not tell."""
     if url is None:
-        async with Client(_own(server, roles, stack := contextlib.ExitStack())) as client:
-            with stack:
+        with contextlib.ExitStack() as stack:
+            async with Client(_own(server, roles, stack)) as client:
                 yield client
         return
+
+    async def note(answer: httpx2.Response) -> None:
+        statuses.append(answer.status_code)
+
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    address = f"{url.rstrip('/')}/{server}/mcp"
-    try:
-        async with (
-            httpx2.AsyncClient(headers=headers, timeout=150) as http,
-            Client(streamable_http_client(address, http_client=http)) as client,
-        ):
-            yield client
-    except httpx2.HTTPStatusError as error:
-        raise _answered(address, error.response.status_code) from None
-    except httpx2.HTTPError:
-        raise SourceError(f"{address} cannot be reached: is 'harness mcp serve {server} --http' running?") from None
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=150, event_hooks={"response": [note]}) as http,
+        Client(streamable_http_client(f"{url.rstrip('/')}/{server}/mcp", http_client=http)) as client,
+    ):
+        yield client
 
 
 def _own(server: str, roles: Sequence[str], stack: contextlib.ExitStack) -> Any:
@@ -95,10 +101,14 @@ def _own(server: str, roles: Sequence[str], stack: contextlib.ExitStack) -> Any:
     return found.servers(always(caller))[server]
 
 
-def _answered(address: str, status: int) -> SourceError:
-    if status == 401:
+def _answered(address: str, server: str, statuses: Sequence[int]) -> SourceError:
+    if not statuses:
+        return SourceError(f"{address} cannot be reached: is 'harness mcp serve {server} --http' running?")
+    if 401 in statuses:
         return SourceError(f"{address} takes no call without a good token: put one into PROMPTSALES_MCP_TOKEN")
-    return SourceError(f"{address} answers with HTTP status {status}")
+    if 404 in statuses:
+        return SourceError(f"{address}: there is no such server")
+    return SourceError(f"{address} answers with HTTP status {statuses[-1]}: try again later")
 
 
 def _called(result: Any) -> Called:
@@ -109,8 +119,7 @@ def _called(result: Any) -> Called:
     return Called(text, bool(result.is_error), pictures[0] if pictures else None)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+def _innermost(problem: BaseException) -> BaseException:
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    return problem

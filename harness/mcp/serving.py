@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -14,18 +13,17 @@ from dataclasses import replace
 
 import anyio
 
-from harness.errors import ServerError
 from harness.etl.ending import sigterm_ends
 from harness.mcp.bearer import caller_of
 from harness.mcp.http import Place, app_of
 from harness.mcp.local import always
 from harness.mcp.opening import LOG_GATE, Opened
 from harness.sso.model import Caller
+from harness.sso.serve import listen
 from harness.sso.verify import TokenVerifier, VerifierSettings, open_verifier
 
 _KEEP_SECONDS = 5.0
 _SESSIONS = 4  # connections of one server for its tokens
-_BACKLOG = 1024
 _GRACE_SECONDS = 5  # for requests that are being answered when the server is ended
 
 
@@ -100,18 +98,8 @@ def serve_http(opened: Opened, place: Place, settings: VerifierSettings, ready: 
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-        listening = stack.enter_context(_listening(place))
+        listening = stack.enter_context(listen(place.host, place.port))
         for name in opened.toolsets:
             ready(f"{name}: {place.resource(name)}")
         with kept(opened), contextlib.suppress(KeyboardInterrupt), sigterm_ends():
             uvicorn.Server(config).run([listening])
-
-
-def _listening(place: Place) -> socket.socket:
-    """Raises ServerError."""
-    try:
-        family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-        return socket.create_server((place.host, place.port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise ServerError(f"{place.host}:{place.port} cannot be listened on: {why}; choose another --port") from None

@@ -1,0 +1,220 @@
+"""The commands themselves: an issuer and servers as processes, people who log in, and what is left when all is over."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import psycopg
+import pytest
+from mcp import Client
+from mcp_toy import text_of
+from mcp_world import World
+from polling import eventually
+
+from harness.errors import SourceError
+from harness.mcp.calling import call_tool
+from harness.mcp.opening import PREFIX
+from harness.promptsales.sso import Scrypt, add_identity
+from harness.sso.login import log_in
+
+pytestmark = pytest.mark.mcp
+
+PASSWORD = "correct horse battery"
+CHEAP = Scrypt(n=16, r=1, p=1)
+Start = Callable[..., tuple["subprocess.Popen[str]", list[str]]]
+
+
+@pytest.fixture
+def start(seeded: World, tmp_path: Any) -> Iterator[Start]:
+    """Starts ``harness …`` and gives the first lines that it says."""
+    running: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str, lines: int, **more: Any) -> tuple[subprocess.Popen[str], list[str]]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness.cli", *arguments],
+            env=seeded.environ(),
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            **more,
+        )
+        running.append(process)
+        assert process.stdout
+        said: list[str] = []
+        while len(said) < lines:
+            line = process.stdout.readline()
+            assert line, f"it ended: {said}"
+            if ": no login of its own" not in line:
+                said.append(line.rstrip())
+        return process, said
+
+    yield run
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def logins(world: World) -> list[str]:
+    """The logins of servers that there are now on PromptSales's server, in databases of ours and others'."""
+    with psycopg.connect(world.databases["promptsales"].url) as link:
+        ask = "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)"
+        return [name for (name,) in link.execute(ask, [PREFIX])]
+
+
+def test_from_the_log_in_to_the_tool_and_out_again(start: Start, seeded: World) -> None:
+    _, said = start("sso", "serve", "--port", "0", lines=1)
+    issuer = said[0].removeprefix("issuer ")
+    port = _free_port()
+    before = set(logins(seeded))
+    servers, said = start(
+        "mcp", "serve", "promptads", "promptcrm", "--http", "--port", str(port), "--issuer", issuer, lines=2
+    )
+    url = f"http://127.0.0.1:{port}"
+    assert said == [f"promptads: {url}/promptads/mcp", f"promptcrm: {url}/promptcrm/mcp"]
+    link = seeded.databases["promptsales"].connect()
+    email = f"ana{port}@example.com"
+    ana = add_identity(link, email, "Ana", PASSWORD, ["analyst"], cost=CHEAP)
+    ads, crm = (log_in(issuer, f"{url}/{name}/mcp", email, PASSWORD).access for name in ("promptads", "promptcrm"))
+
+    def call(name: str, token: str, tool: str, *arguments: str) -> Any:
+        return call_tool(name, tool, arguments, url=url, token=token, roles=())
+
+    assert not call("promptads", ads, "campaign", "campaign_id=1").failed
+    assert '"masked": true' in call("promptcrm", crm, "client_history", "client_id=1").text
+    with pytest.raises(SourceError, match="takes no call without a good token"):
+        call("promptcrm", ads, "client_history", "client_id=1")
+    with pytest.raises(SourceError, match="takes no call without a good token"):
+        call("promptads", "", "campaign", "campaign_id=1")
+
+    link.execute("DELETE FROM role_of_identity WHERE identity_id = %s", [ana])
+    link.execute("INSERT INTO role_of_identity VALUES (%s, 'reader')", [ana])
+    refused = call("promptcrm", crm, "client_history", "client_id=1")
+    assert refused.text == "promptcrm has no tool 'client_history' for you: your roles are reader"
+    assert not call("promptads", ads, "campaign", "campaign_id=1").failed
+
+    link.execute("SELECT revoke_all(%s)", [ana])
+    for name, token, tool in (("promptads", ads, "active_campaigns"), ("promptcrm", crm, "client_history")):
+        with pytest.raises(SourceError, match="takes no call without a good token"):
+            call(name, token, tool)
+
+    logged = [one for one in seeded.log() if one[3] == email]
+    assert [(one[1], one[2]) for one in logged] == [
+        ("campaign", "ok"), ("client_history", "ok"), ("client_history", "refused"), ("campaign", "ok"),
+    ]  # fmt: skip
+    assert len(set(logins(seeded)) - before) >= 2
+    servers.send_signal(signal.SIGTERM)
+    rest, _ = servers.communicate(timeout=30)
+    assert servers.returncode == 0
+    assert rest == ""
+    assert set(logins(seeded)) <= before
+
+
+def test_over_stdio_the_log_says_who_started_it(seeded: World) -> None:
+    async def work() -> tuple[list[str], str]:
+        async with Client(seeded.started("promptads", "--role", "reader")) as client:
+            tools = [one.name for one in (await client.list_tools()).tools]
+            return tools, text_of(await client.call_tool("campaign", {"campaign_id": 99999}))
+
+    before = set(logins(seeded))
+    tools, text = anyio.run(work)
+    assert "campaign" in tools
+    assert text.startswith("there is no campaign 99999")
+    server, tool, outcome, name, _ = seeded.log()[-1]
+    assert (server, tool, outcome) == ("promptads", "campaign", "error")
+    assert re.fullmatch(r"\S+@\S+", name)
+    eventually(lambda: set(logins(seeded)) <= before, "its logins are gone")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_server_that_is_ended_leaves_nothing(seeded: World, number: signal.Signals, tmp_path: Any) -> None:
+    before = set(logins(seeded))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", "mcp", "serve", "promptads"],
+        env=seeded.environ(),
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    with process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(
+            b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18",'
+            b'"capabilities":{},"clientInfo":{"name":"t","version":"1"}}}\n'
+        )
+        process.stdin.flush()
+        assert b'"result"' in process.stdout.readline()
+        assert set(logins(seeded)) - before
+        process.send_signal(number)
+        assert process.wait(30) in (128 + number, -number)
+    if number is not signal.SIGKILL:
+        assert set(logins(seeded)) <= before
+        return
+    with seeded.opened(("promptads",)):  # the next one sweeps
+        pass
+    assert set(logins(seeded)) <= before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("promptad",), "there is no server 'promptad', did you mean 'promptads'"),
+        (("promptads", "promptcrm"), "over stdio one server is served: name one, or give --http"),
+        (("promptads", "--role", "king"), "there is no role 'king'"),
+        (("promptads", "--http", "--role", "reader"), "--role is for stdio"),
+        (("promptads", "--http", "--host", "0.0.0.0"), "bearer tokens would go over the network unencrypted"),
+        (("promptads", "--http", "--role-name", "x"), "--role-name 'x': write THEIRS=OURS"),
+        (("promptads", "--http", "--issuer", "http://sso.example"), "sso.example"),
+        (("promptads", "--project", "/nowhere"), "--project /nowhere: No such file or directory"),
+    ],
+    ids=["name", "two", "role", "both", "open", "pair", "issuer", "project"],
+)
+def test_what_cannot_be_served_is_one_line(seeded: World, arguments: tuple[str, ...], says: str, tmp_path: Any) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "mcp", "serve", *arguments],
+        env=seeded.environ(), cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    last = done.stderr.strip().splitlines()[-1]
+    assert says in last
+    assert last.startswith("harness: ")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_without_databases_it_says_what_to_do(tmp_path: Any) -> None:
+    bare = {key: value for key, value in os.environ.items() if not key.endswith("_URL")}
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "mcp", "serve", "promptads"],
+        env=bare, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "no promptsales (not up: start it with 'harness up')" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_port_that_is_taken(start: Start) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        _, said = start("mcp", "serve", "cache", "--http", "--port", str(taken.getsockname()[1]), lines=1)
+    assert said[0].startswith("harness: ")
+    assert "127.0.0.1" in said[0]
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
