@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -80,7 +81,8 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as problem:
-        raise ServerError(f"{host}:{port}: cannot be listened on: {problem.strerror or problem}") from None
+        why = problem.strerror if isinstance(problem, socket.gaierror) else os.strerror(problem.errno or 0)
+        raise ServerError(f"{host}:{port}: cannot be listened on: {why}") from None
 
 
 def url_of(host: str, port: int) -> str:

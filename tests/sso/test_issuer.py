@@ -253,6 +253,19 @@ def test_no_more_clients_than_there_is_room_for(serve, http):
     assert world.connection.execute("SELECT count(*) FROM sso_client").fetchone() == (1,)
 
 
+def test_a_client_that_somebody_is_logged_in_with_stays(serve, http):
+    world = serve(clients=2)
+    used, ended = Flow(http, world.url), Flow(http, world.url)
+    tokens = used.tokens()
+    ended.http.post(f"{world.url}/revoke", data={"token": ended.tokens()["refresh_token"], "client_id": ended.client})
+    world.connection.execute("UPDATE sso_client SET created_at = now() - interval '2 hours'")
+    assert Flow(http, world.url).register().status_code == 429  # they were used a moment ago
+    world.connection.execute("UPDATE sso_client SET last_used_at = now() - interval '2 hours'")
+    assert Flow(http, world.url).register().status_code == 201
+    assert used.refresh(tokens["refresh_token"]).status_code == 200
+    assert world.connection.execute("SELECT count(*) FROM sso_client WHERE id = %s", [ended.client]).fetchone() == (0,)
+
+
 def test_no_more_registrations_in_a_minute_than_may_be(serve, http):
     flow = Flow(http, serve(registrations=2).url)
     assert [flow.register().status_code for _ in range(3)] == [201, 201, 429]

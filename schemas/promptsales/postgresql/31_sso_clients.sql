@@ -22,7 +22,6 @@ CREATE TABLE sso_client (
     )
 );
 COMMENT ON TABLE sso_client IS 'Programs that people log in with, by RFC 7591';
-CREATE INDEX ix_sso_client_created_at ON sso_client (created_at) WHERE last_used_at IS NULL;
 
 CREATE TABLE sso_code (
     code_hash bytea CONSTRAINT pk_sso_code PRIMARY KEY,
@@ -52,7 +51,7 @@ CREATE TABLE sso_grant (
 COMMENT ON TABLE sso_grant IS 'Which program a session belongs to, and what it may ask';
 CREATE INDEX ix_sso_grant_client_id ON sso_grant (client_id);
 
--- Whether there was room for it: at most p_most clients. If it is full, those go that nobody has logged in with for an hour.
+-- Whether there was room for it: at most p_most clients. If it is full, those go that are an hour old and that nobody is logged in with.
 CREATE FUNCTION register_client(
     p_id text, p_name text, p_redirect_uris text[], p_scope text, p_auth_method text, p_secret_hash bytea, p_most int DEFAULT 1000
 ) RETURNS boolean
@@ -60,7 +59,13 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp 
 BEGIN
     PERFORM pg_advisory_xact_lock(31); -- so that what is counted stays so
     IF (SELECT count(*) FROM sso_client) >= p_most THEN
-        DELETE FROM sso_client WHERE last_used_at IS NULL AND created_at < now() - interval '1 hour';
+        DELETE FROM sso_client
+        WHERE coalesce(last_used_at, created_at) < now() - interval '1 hour'
+            AND NOT EXISTS (
+                SELECT FROM sso_grant
+                JOIN sso_session ON sso_session.chain_id = sso_grant.chain_id AND sso_session.refreshed_at IS NULL
+                WHERE sso_grant.client_id = sso_client.id AND sso_session.revoked_at IS NULL AND sso_session.expires_at > now()
+            );
         IF (SELECT count(*) FROM sso_client) >= p_most THEN
             RETURN false;
         END IF;
