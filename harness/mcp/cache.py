@@ -170,7 +170,15 @@ class CacheTools(Toolset):
         )
 
     @tool("List keys", roles=ANYBODY)
-    def list_keys(self, caller: Caller, convention: Name, limit: Limit = 20, cursor: Cursor = None) -> Page[KeyListed]:
+    def list_keys(
+        self,
+        caller: Caller,
+        convention: Annotated[
+            Name, Field(description="The kind of key; the resource cache://conventions describes each")
+        ],
+        limit: Limit = 20,
+        cursor: Cursor = None,
+    ) -> Page[KeyListed]:
         """The keys of one convention that are in the cache, in no meaningful order.
 
         A page may have fewer keys than asked for, or none, and yet not be the last one. A key that is there all the time is

@@ -18,10 +18,15 @@ from login_makers import killed_maker
 from polling import eventually
 from pymongo.errors import OperationFailure
 
-from harness.errors import DataError, LoginRefused, ServerError, ServerUnavailable
+from harness.errors import DataError, LoginRefused, ServerError, ServerUnavailable, SourceError
+from harness.mcp.promptcontent import CONTENT, open_toolset
+from harness.promptsales.content import contents, write_contents
 from harness.servers import logins_mongodb, secantus
+from harness.servers.base import Target
+from harness.servers.logins import logins
 from harness.servers.logins_mongodb import FILE, MongoDBLogin, _groups, mongodb_login, privileges
 from harness.servers.roles import with_login
+from harness.sso.model import Caller
 
 pytestmark = pytest.mark.mcp
 
@@ -94,6 +99,29 @@ def test_a_login_reads_and_is_gone_afterwards(url: str, admin: Any) -> None:
         pytest.raises(OperationFailure, match="authentication failed"),
     ):
         client["shop"]["content"].find_one()
+
+
+def test_the_tools_of_promptcontent_need_no_more(url: str, admin: Any) -> None:
+    """By the one door, and the login that the door gives."""
+    shop = url.replace("/shop?", "/pictures_shop?")
+    made = [one for one in contents(7, 1, 4) if one.status == "published"]
+    write_contents(admin.client["pictures_shop"], made)
+    target = Target("promptcontent", "mongodb", shop, stand_in="mongodb")
+    reader = Caller("local.test", "test@example.com", frozenset({"reader"}), "test")
+    with logins({"promptcontent": target}, [CONTENT], "psh_mcp_", valid=None) as entered:
+        assert entered.own == (CONTENT,)
+        entered.keep()
+        assert entered.troubles == ()
+        tools = open_toolset(entered.targets)
+        assert {one.content_id for one in tools.popular_images(reader).items} == {one.id for one in made}
+        assert tools.find_images_by_hashtag(reader, made[0].hashtags[0]).items
+        assert tools.hashtags(reader).items
+        assert tools.image(reader, made[0].id) == made[0].picture()
+        tools.close()
+        late = open_toolset(entered.targets)
+    with pytest.raises(SourceError, match="does not let this server in"):
+        late.popular_images(reader)
+    late.close()
 
 
 def test_the_role_is_what_the_file_says_however_it_was(url: str, admin: Any) -> None:

@@ -24,6 +24,8 @@ from harness.errors import DataError, LoginRefused, ServerError, ServerUnavailab
 from harness.promptsales.cache import RateLimiter
 from harness.promptsales.cache_keys import conventions
 from harness.servers import valkey
+from harness.servers.base import Target
+from harness.servers.logins import LoginFor, logins
 from harness.servers.logins_redis import FILE, RedisLogin, _groups, redis_login, rules
 from harness.servers.roles import with_login
 
@@ -318,3 +320,20 @@ def test_a_login_in_the_urls_query_does_not_stay() -> None:
     made = RedisLogin(f"redis://db/2?password={quote('hunter2')}&username=x&socket_timeout=3", name(), GROUP)
     assert "hunter2" not in made.url
     assert made.url.endswith("@db/2?socket_timeout=3")
+
+
+def test_both_groups_by_the_one_door(url: str, admin: Any) -> None:
+    """As the servers go in, and stay in when the server has forgotten them."""
+    wanted = [LoginFor("cache", GROUP), LoginFor("cache", GATE)]
+    before = set(admin.acl_users())
+    with logins({"cache": Target("cache", "redis", url)}, wanted, "psh_mcp_", valid=None) as entered:
+        assert entered.own == tuple(wanted)
+        assert entered.notes == ()
+        admin.acl_deluser(*(set(admin.acl_users()) - before))
+        entered.keep()
+        assert entered.troubles == ()
+        with client(entered.targets[wanted[0]].url) as reading, client(entered.targets[wanted[1]].url) as gate:
+            assert reading.getrange("plan:7:price", 0, 10) == "100"
+            assert RateLimiter(gate, "door", 1, 60).hit("ana").allowed
+            assert refused(reading, "ZADD", "ratelimit:door:ana", 1, "x")
+    assert set(admin.acl_users()) == before
