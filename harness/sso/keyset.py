@@ -106,7 +106,7 @@ class Issuer:
             self._running = None
 
     def _fetch(self) -> None:
-        about = self._asked("GET", f"{self.url}/.well-known/openid-configuration")
+        about = self._asked("GET", f"{self.url.removesuffix('/')}/.well-known/openid-configuration")
         if about.get("issuer") != self.url:
             raise SourceError(AWAY)
         keys = self._asked("GET", about.get("jwks_uri")).get("keys")

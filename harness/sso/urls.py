@@ -42,11 +42,12 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-def issuer_url(url: str) -> str:
-    """The issuer's URL as its tokens say it. Raises DataError if it cannot be one."""
+def issuer_url(url: str, *, ours: bool = True) -> str:
+    """The issuer's URL as its tokens say it; only others' may end with a slash. Raises DataError if it cannot be one."""
     parts = parts_of(url)
-    if parts is None or parts.query or "?" in url or url.endswith("/"):
-        raise DataError(f"{url!r} cannot be an issuer's URL: scheme, host, no query, no fragment, no slash at the end")
+    if parts is None or parts.query or "?" in url or (ours and url.endswith("/")):
+        end = ", no slash at the end" if ours else ""
+        raise DataError(f"{url!r} cannot be an issuer's URL: scheme, host, no query, no fragment{end}")
     if not is_safe(url):
         raise DataError(f"{url}: an issuer's URL must be https, unless its host is this machine (127.0.0.1, localhost)")
     return url

@@ -68,7 +68,7 @@ class TokenVerifier:
     """See :func:`open_verifier`. Safe to use from several threads."""
 
     def __init__(self, settings: VerifierSettings, gate: Target | None, environ: Mapping[str, str]) -> None:
-        issuer_url(settings.issuer)
+        issuer_url(settings.issuer, ours=settings.roles_claim is None)
         if not settings.audiences or not all(settings.audiences):
             raise DataError("tokens cannot be verified: say for which audience they must be")
         if unknown := [name for name in settings.algorithms if name not in ALGORITHMS]:

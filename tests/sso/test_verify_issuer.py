@@ -168,7 +168,6 @@ def test_an_issuer_that_answers_a_byte_now_and_then_is_given_up(fake, ana, opene
         ("http://sso.example.com", "must be https"),
         ("http://192.0.2.1", "must be https"),
         ("ftp://127.0.0.1", "cannot be an issuer"),
-        ("https://sso.example.com/", "cannot be an issuer"),
         ("https://sso.example.com?x=1", "cannot be an issuer"),
         ("https://sso.example.com#x", "cannot be an issuer"),
         ("https://user@sso.example.com", "cannot be an issuer"),
@@ -186,6 +185,11 @@ def test_settings_that_cannot_be(changed):
     given = {"issuer": "https://sso.example.com", "audiences": (RESOURCE,), "roles_claim": "roles"} | changed
     with pytest.raises(DataError):
         open_verifier(VerifierSettings(**given), None, {})
+
+
+def test_our_own_issuer_has_no_slash_at_the_end(fake, opened):
+    with pytest.raises(DataError, match="no slash at the end"):
+        opened(issuer=fake.url + "/")
 
 
 # -- issuers that are not ours
@@ -223,6 +227,14 @@ def test_roles_of_another_issuer(fake, foreign, typ):
     assert caller.roles == {"analyst", "admin"}
     assert (caller.subject, caller.name, caller.client) == ("f:1:ana", "ana@example.com", "an app")
     assert caller.session is None
+
+
+def test_another_issuer_may_have_a_slash_at_its_end(fake, foreign):
+    fake.about = {"issuer": fake.url + "/"}
+    verifier = foreign(issuer=fake.url + "/")
+    assert verifier.verify(signed(theirs(fake, iss=fake.url + "/")))
+    with pytest.raises(TokenRefused, match="another issuer"):
+        verifier.verify(signed(theirs(fake)))
 
 
 @pytest.mark.parametrize(
