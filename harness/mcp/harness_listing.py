@@ -32,6 +32,9 @@ class RunLine(Answer):
     passed: int
     failed: int
     errors: int = Field(description="Cases that could not be judged")
+    also: list[str] = Field(
+        default=[], description="What it has kept besides cases: etl, load, plans; the page shows it"
+    )
     report: str = Field(default="", description="The run's page, below the results' folder")
     problem: str = ""
 
@@ -114,6 +117,7 @@ def run_line(results: Results, run: RunFiles) -> RunLine:
         passed=counts["passed"],
         failed=counts["failed"],
         errors=counts["error"],
+        also=results.also(run),
         report=results.report(run),
         problem=run.problem,
     )
@@ -191,6 +195,8 @@ def report_text(results: Results, run: RunFiles) -> str:
     if run.problem:
         return "\n".join([*head, run.problem, ""])
     head.append(f"{line.cases} cases: {line.passed} passed, {line.failed} failed, {line.errors} could not be judged")
+    if line.also:
+        head.append(f"kept besides, and shown by its page: {', '.join(line.also)}")
     if line.report:
         head.append(f"page with pictures, below the results' folder: {line.report}")
     every = sorted(run.cases, key=lambda one: one.status == "passed")

@@ -126,6 +126,10 @@ class Results:
         """Where the run's page is, seen from the results folder; empty if it has none."""
         return f"{run.id}/report.html" if self._plain(run.id, "report.html") else ""
 
+    def also(self, run: RunFiles) -> list[str]:
+        """What else the run has kept: etl, load, plans."""
+        return sorted({"etl", "load", "plans"} & set(_folders(run.folder)))
+
     def _read(self, run_id: str) -> RunFiles:
         folder = self.root / run_id
         text = self._text(run_id, "run.json")

@@ -156,7 +156,7 @@ class HarnessTools(Toolset):
     def list_runs(self, caller: Caller, limit: Limit = 20, cursor: Cursor = None) -> Page[RunLine]:
         """The runs, newest first: when, on which kind of servers, how many cases passed, failed or could not be judged.
 
-        A run that is not finished is going on, or was cut off. Load, plans and rounds of the ETL are not counted here.
+        A run that is not finished is going on, or was cut off. Load, plans and rounds of the ETL are named, not counted.
         """
         last = after("list_runs", cursor, str)
         ids = [one for one in self._results.ids() if last is None or one < last[0]]

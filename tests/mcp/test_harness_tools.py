@@ -158,6 +158,7 @@ def test_runs_are_listed_newest_first_in_pages(kept: Kept) -> None:
     }
     assert counts[kept.cascade.run_id] == (1, 1, 0, 0, True)
     assert counts[kept.fails.run_id] == (1, 0, 1, 0, True)
+    assert not any(one.also for one in first.items)
     with pytest.raises(ToolRefused, match="the cursor is none that list_cases has given"):
         kept.tools.list_cases(TESTER, cursor=first.next_cursor)
 
@@ -307,7 +308,9 @@ def test_a_run_that_was_cut_off_is_told_as_far_as_it_came(kept: Kept, spoilt: tu
     line = json.dumps(json.loads((folder / "run.json").read_text())["cases"][0])
     (folder / "run.json").unlink()
     (folder / ".cases-77.jsonl").write_text(f"{line}\n{line[:40]}")
+    (folder / "etl").mkdir()
     told = next(one for one in tools.list_runs(TESTER).items if one.run_id == kept.cascade.run_id)
+    assert told.also == ["etl"]
     assert (told.finished, told.cases) == (False, 1)
     assert tools.explain_deadlock(TESTER, kept.cascade.run_id).victim == "T3"
 
