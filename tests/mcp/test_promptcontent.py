@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from polling import eventually
 from promptsales.pinecone_server import pinecone_server
 
 from fixtures.databases import Database
@@ -471,7 +472,7 @@ def test_the_role_stays_when_the_schemas_own_roles_are_made_anew(world: World) -
     assert len(world.tools.find_images_by_meaning(READER, "like 1", 5).items) == 5
 
 
-def test_a_login_that_may_make_no_roles_makes_the_table_all_the_same(promptsales_db: Database) -> None:
+def test_a_login_that_may_make_no_roles_makes_the_table_all_the_same(world: World, promptsales_db: Database) -> None:
     admin = promptsales_db.connect()
     from harness.servers.roles import with_login
 
@@ -482,6 +483,9 @@ def test_a_login_that_may_make_no_roles_makes_the_table_all_the_same(promptsales
         with psycopg.connect(with_login(promptsales_db.url, owner, "x"), autocommit=True) as connection:
             prepare(connection)
             assert PgVectorIndex(connection).count() == 0
+            # The role was there, and the table is this login's own.
+            may = "SELECT has_table_privilege('promptcontent_mcp', 'content_embedding', 'SELECT')"
+            assert connection.execute(may).fetchone() == (True,)
     finally:
         admin.execute(f"DROP OWNED BY {owner} CASCADE; DROP ROLE {owner}")
 
@@ -568,6 +572,38 @@ def test_a_vector_index_that_is_too_slow(world: World, monkeypatch: pytest.Monke
         with pytest.raises(SourceError, match="the vector index does not answer") as why:
             tools.find_images_by_meaning(READER, "like 1")
         assert untold(str(why.value))
+    assert tools.find_images_by_meaning(READER, "like 1", 1).items
+    tools.close()
+
+
+@pytest.mark.parametrize("how", ["stopped", "ended"])
+def test_a_vector_index_that_goes_away_in_mid_call(world: World, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.setattr(promptcontent_reading, "_ANSWER_MS", 60_000 if how == "ended" else 500)
+    tools = toolset(world.content.url, world.sales.url)
+    looking = world.sales.connect()
+    with psycopg.connect(world.sales.url) as holding, ThreadPoolExecutor(1) as pool:
+        holding.execute("LOCK TABLE content_embedding")
+        asked = pool.submit(tools.find_images_by_meaning, READER, "like 1")
+        (pid,) = eventually(
+            lambda: looking.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = 'promptsales-mcp' AND wait_event_type = 'Lock'"
+            ).fetchone()
+        )
+        try:
+            if how == "stopped":
+                try:
+                    os.kill(pid, signal.SIGSTOP)
+                except PermissionError:
+                    pytest.skip("the server belongs to somebody else")
+            else:
+                looking.execute("SELECT pg_terminate_backend(%s)", [pid])
+            with pytest.raises(SourceError, match="the vector index does not answer") as why:
+                asked.result(timeout=30)
+            assert untold(str(why.value))
+        finally:
+            if how == "stopped":
+                with contextlib.suppress(PermissionError, ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
     assert tools.find_images_by_meaning(READER, "like 1", 1).items
     tools.close()
 

@@ -18,18 +18,25 @@ CREATE INDEX IF NOT EXISTS ix_content_embedding_metadata ON content_embedding US
 -- Who may search and nothing else: a group without login, the same one for all databases of a server. Where this login may make
 -- no roles, the table is there all the same.
 DO $$
+DECLARE
+    v_statement text;
 BEGIN
     PERFORM pg_advisory_xact_lock(10); -- one at a time in this database, as server/10_roles.sql of promptsales
-    BEGIN
-        CREATE ROLE promptcontent_mcp NOLOGIN;
-    EXCEPTION WHEN duplicate_object OR unique_violation THEN
-        NULL; -- somebody else has made it
-    END;
-    GRANT USAGE ON SCHEMA public TO promptcontent_mcp;
-    GRANT SELECT ON content_embedding TO promptcontent_mcp;
-    -- Where the schema's own roles are made anew, nobody may call a function by being there.
-    GRANT EXECUTE ON FUNCTION cosine_distance(vector, vector) TO promptcontent_mcp;
-EXCEPTION WHEN insufficient_privilege THEN
-    RAISE NOTICE 'no role promptcontent_mcp: %', SQLERRM;
+    FOREACH v_statement IN ARRAY ARRAY[
+        'CREATE ROLE promptcontent_mcp NOLOGIN',
+        'GRANT USAGE ON SCHEMA public TO promptcontent_mcp',
+        'GRANT SELECT ON content_embedding TO promptcontent_mcp',
+        -- Where the schema's own roles are made anew, nobody may call a function by being there.
+        'GRANT EXECUTE ON FUNCTION cosine_distance(vector, vector) TO promptcontent_mcp'
+    ] LOOP
+        BEGIN
+            EXECUTE v_statement;
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation THEN
+                NULL; -- somebody else has made it
+            WHEN insufficient_privilege OR undefined_object THEN
+                RAISE NOTICE 'not done: %: %', v_statement, SQLERRM;
+        END;
+    END LOOP;
 END
 $$;
