@@ -88,9 +88,9 @@ def serve(
     with contextlib.ExitStack() as stack:
         found = stack.enter_context(opened(wanted, targets, missing, settings))
         for note in found.entered.notes:
-            tell(note)
+            tell(note, error=True)
         if http:
-            serve_http(found, place, verified, tell)
+            serve_http(found, place, verified, lambda line: tell(line, error=True))
         else:
             serve_stdio(found, caller, stack.close)
 
@@ -129,7 +129,7 @@ def config(
     from harness.mcp.opening import checked_names
 
     text, where = configuration(client, checked_names(names), http=http, url=url, folder=Path.cwd())
-    tell(where)
+    tell(where, error=True)
     print(text)
 
 
