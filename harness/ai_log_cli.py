@@ -86,7 +86,7 @@ def export(
 
         if write is None:
             for line in part_of_servers(reader, wanted):
-                print(line)
+                tell(line)
             return
         rows = write_export(write, reader, wanted, new_log=new_log, heard=heard)
     say(make_console(), f"✓ {write}: {rows:,} {'row' if rows == 1 else 'rows'}")

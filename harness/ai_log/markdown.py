@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -110,7 +111,7 @@ def validation_of(entry: Entry) -> str:
         told[0] += f" ({shown})"
     if entry.rows is not None:
         told.append("1 row" if entry.rows == "1" else f"{entry.rows} rows")
-    told.append(f"{entry.milliseconds.rstrip('0').rstrip('.')} ms")
+    told.append(f"{Decimal(entry.milliseconds):.1f}".removesuffix(".0") + " ms")
     if entry.answer_sha256:
         told.append(f"SHA-256 {entry.answer_sha256[:12]}…")
     return f"{', '.join(told)}, entry {entry.number}"

@@ -108,6 +108,7 @@ class AiLog:
         try:
             with cut_after(connection, wait):  # the URL may have options of its own: they stay
                 connection.execute(f"SET statement_timeout = {int(self._seconds * 1000)}")
+                connection.execute("SET synchronous_commit = on")  # an entry whose number is given outlives a crash
         except psycopg.Error:
             connection.close()
             raise
