@@ -11,13 +11,14 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Callable, Iterator
+from concurrent import futures
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from harness.engines.sqlserver.driver import connect as connect_tds
+from harness.engines.sqlserver.driver import odbc
 from harness.engines.sqlserver.faults import diagnostics
 from harness.errors import DriverMissing, LoginRefused, ServerError, SourceError
 from harness.promptsales.queries import Query
@@ -45,7 +46,7 @@ class SqlSource:
     """A SQL database to read from; connects when first asked. Safe to use from many threads.
 
     ``seconds``: how long a statement may take; ``sessions``: how many at once. A call ends after a few times
-    ``seconds`` in any case, also if the server is stopped in the middle of it (on SQL Server the driver sees to that).
+    ``seconds`` in any case, also if the server is stopped in the middle of it.
     """
 
     def __init__(self, target: Target, *, seconds: float = 5, sessions: int = 8) -> None:
@@ -69,9 +70,8 @@ class SqlSource:
         Raises SourceError (away, too slow, busy, refused, too large), and DataError if the query takes other parameters.
         """
         sql, bound = query.bind(values)
-        read: Callable[..., list[dict[str, Any]]] = getattr(self, f"_{self.engine}")
-        with self._session():
-            rows = read(sql, bound, most)
+        self._begin()
+        rows = self._postgresql(sql, bound, most) if self.engine == "postgresql" else self._patiently(sql, bound, most)
         if sum(len(value) for row in rows for value in row.values() if isinstance(value, str | bytes)) > MOST_BYTES:
             raise SourceError(f"{self.logical}: the answer is too large: ask for less")
         return rows
@@ -87,16 +87,12 @@ class SqlSource:
             for link in self._live:
                 cut(link)
 
-    @contextlib.contextmanager
-    def _session(self) -> Iterator[None]:
+    def _begin(self) -> None:
+        """Take one of the sessions; whoever reads gives it back."""
         if self._closed:
             raise SourceError(f"{self.logical} is not asked any more: this server is ending")
         if not self._free.acquire(timeout=self._seconds):
             raise self._error("busy", "all sessions are in use")
-        try:
-            yield
-        finally:
-            self._free.release()
 
     # -- PostgreSQL
 
@@ -106,7 +102,7 @@ class SqlSource:
             link = psycopg.connect(
                 self._url,
                 row_factory=dict_row,
-                connect_timeout=max(2, math.ceil(self._seconds)),
+                connect_timeout=max(2, min(5, math.ceil(self._seconds))),
                 application_name=PROGRAM,
                 options=_options(self._seconds),
             )
@@ -131,8 +127,31 @@ class SqlSource:
                 with self._lock, contextlib.suppress(psycopg.Error):
                     self._live.discard(link)
                     link.close()
+            self._free.release()
 
     # -- SQL Server
+
+    def _patiently(self, sql: str, values: Any, most: int) -> list[dict[str, Any]]:
+        """In a thread of its own, which is left behind if the server is stopped: the driver then waits for ever.
+
+        It keeps its session until the driver gives up or the server goes on, so no more of them are left than there are
+        sessions.
+        """
+        answer: futures.Future[list[dict[str, Any]]] = futures.Future()
+
+        def work() -> None:
+            try:
+                answer.set_result(self._sqlserver(sql, values, most))
+            except BaseException as error:  # noqa: BLE001 - raised by who waits
+                answer.set_exception(error)
+            finally:
+                self._free.release()
+
+        threading.Thread(target=work, daemon=True, name=f"{self.logical}-read").start()
+        try:
+            return answer.result(2 * self._seconds + _GRACE)
+        except futures.TimeoutError:
+            raise self._error("away", "no answer at all") from None
 
     def _sqlserver(self, sql: str, values: Any, most: int) -> list[dict[str, Any]]:
         """The statement's time-out is the driver's, and what it waits for a lock the server's.
@@ -152,25 +171,22 @@ class SqlSource:
         except ServerError:
             raise self._error("away", "not reached") from None
         try:
-            import pyodbc
-
-            try:
-                link.autocommit = False
-                link.timeout = max(1, math.ceil(self._seconds))
-                cursor = link.cursor()
-                cursor.execute(f"SET NOCOUNT ON; SET LOCK_TIMEOUT {int(self._seconds * 500)}")
-                cursor.execute(sql, values)
-                names = [column[0] for column in cursor.description or ()]
-                found = [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(most)] if names else []
-                link.rollback()
-            except pyodbc.Error as error:
-                records = diagnostics(error)
-                codes: set[str | int] = {one.state for one in records} | {one.number for one in records}
-                if any("lock timeout" in one.text for one in records):  # a Babelfish has no number for it
-                    codes.add(1222)
-                raise self._said(codes, away=False, name=type(error).__name__) from None
-            else:
-                return found
+            link.autocommit = False
+            link.timeout = max(1, math.ceil(self._seconds))
+            cursor = link.cursor()
+            cursor.execute(f"SET NOCOUNT ON; SET LOCK_TIMEOUT {int(self._seconds * 500)}")
+            cursor.execute(sql, values)
+            names = [column[0] for column in cursor.description or ()]
+            found = [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(most)] if names else []
+            link.rollback()
+        except odbc().Error as error:
+            records = diagnostics(error)
+            codes: set[str | int] = {one.state for one in records} | {one.number for one in records}
+            if any("lock timeout" in one.text for one in records):  # a Babelfish has no number for it
+                codes.add(1222)
+            raise self._said(codes, away=False, name=type(error).__name__) from None
+        else:
+            return found
         finally:
             with contextlib.suppress(Exception):  # the driver's own classes; it is over in any case
                 link.close()

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -16,7 +17,7 @@ import pytest
 from polling import eventually
 
 from fixtures.databases import Database
-from harness.errors import DataError, SourceError
+from harness.errors import DataError, DriverMissing, HarnessError, LoginRefused, ServerError, SourceError
 from harness.mcp import sql
 from harness.mcp.sql import SqlSource
 from harness.promptsales.queries import Query
@@ -31,6 +32,8 @@ AWAY = "promptads does not answer: try again later"
 SLOW = "promptads took longer than 1 s: ask for less, or try again later"
 BUSY = "promptads is busy: try again later"
 NO = "promptads refuses this question: whoever runs this server should look at its log and at its login's rights"
+LOGIN = "promptads does not let this server in: whoever runs it should look at its login"
+HERE = "promptads cannot be reached from here: whoever runs this server should see what 'harness doctor' says"
 
 
 def query(text: str) -> Query:
@@ -177,13 +180,12 @@ def test_a_terminated_session(promptads_db: Database) -> None:
 
 
 def test_nobody_there_wrong_password_no_database(promptads_db: Database) -> None:
-    login = "promptads does not let this server in: whoever runs it should look at its login"
     where = promptads_db.url.rpartition("/")[0]
     for url, text in (
         ("postgresql://u:hunter2@127.0.0.1:1/x", AWAY),
         ("postgresql://u:hunter2@no-such-host.invalid:1/x", AWAY),
-        (f"{where}/no_such_database", login),
-        (with_login(promptads_db.url, "nobody", "hunter2"), login),
+        (f"{where}/no_such_database", LOGIN),
+        (with_login(promptads_db.url, "nobody", "hunter2"), LOGIN),
     ):
         with pytest.raises(SourceError) as error:
             source_of(url, seconds=1).rows(query("SELECT 1"), 1)
@@ -270,3 +272,116 @@ def test_a_server_that_is_stopped_or_killed_in_the_middle(servers: EmbeddedServe
     with pytest.raises(SourceError) as error:
         source.rows(query("SELECT 1"), 1)
     assert str(error.value) == AWAY
+
+
+# -- SQL Server: a fake of the driver
+
+
+class DriverError(Exception):
+    pass
+
+
+class Link:
+    """A connection that answers what it is told to."""
+
+    description = (("id",), ("name",))
+
+    def __init__(self, answer: Any) -> None:
+        self.answer, self.said, self.closed = answer, [], False
+
+    def cursor(self) -> Link:
+        return self
+
+    def execute(self, text: str, values: Any = None) -> None:
+        self.said.append((text, values))
+        if values is not None and isinstance(self.answer, Exception):
+            raise self.answer
+        if values is not None and callable(self.answer):
+            self.answer()
+
+    def fetchmany(self, most: int) -> list[Any]:
+        return [(1, "a"), (2, "b"), (3, "c")][:most]
+
+    def rollback(self) -> None:
+        self.said.append(("rollback", None))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+TSQL = Query("promptads", "sqlserver", "one", "-- Which?\nSELECT id, name FROM dbo.channel WHERE id > @id")
+
+
+def tds(monkeypatch: pytest.MonkeyPatch, answer: Any, **options: Any) -> tuple[SqlSource, list[Link]]:
+    links: list[Link] = []
+
+    def connect(url: str, program: str) -> Link:
+        if isinstance(answer, HarnessError):
+            raise answer
+        links.append(Link(answer))
+        return links[-1]
+
+    monkeypatch.setattr(sql, "connect_tds", connect)
+    monkeypatch.setattr(sql, "odbc", lambda: SimpleNamespace(Error=DriverError))
+    target = Target("promptads", "sqlserver", "mssql://sa:hunter2@db:1433/promptads")
+    return SqlSource(target, **({"seconds": 1} | options)), links
+
+
+def test_sqlserver_reads_in_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, links = tds(monkeypatch, None)
+    assert source.rows(TSQL, 2, id=0) == [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+    (link,) = links
+    assert [said for said, _ in link.said] == [
+        "SET NOCOUNT ON; SET LOCK_TIMEOUT 500",
+        "SELECT id, name FROM dbo.channel WHERE id > ?",
+        "rollback",
+    ]
+    assert (link.closed, link.timeout, link.autocommit) == (True, 1, False)  # type: ignore[attr-defined]
+
+
+PREFIX = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
+
+
+def odbc_error(state: str, text: str, number: int, prefix: str = PREFIX) -> DriverError:
+    return DriverError(state, f"[{state}] {prefix}{text} ({number}) (SQLExecDirectW)")
+
+
+DRIVERS = "[Microsoft][ODBC Driver 18 for SQL Server]"
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (ServerError("SQL Server at db:1433 cannot be reached"), AWAY),
+        (LoginRefused("refuses the login of 'sa'"), LOGIN),
+        (DriverMissing("no driver"), HERE),
+        (odbc_error("HYT00", "Query timeout expired", 0, DRIVERS), SLOW),
+        (odbc_error("42000", "Lock request time out period exceeded.", 1222), BUSY),
+        (odbc_error("40001", "Transaction was deadlocked.", 1205), BUSY),
+        (odbc_error("42000", "The SELECT permission was denied on 'client'", 229), NO),
+        (odbc_error("08S01", "Communication link failure", 0, DRIVERS), AWAY),
+        (odbc_error("42000", "Cannot continue: the session is in the kill state.", 596), AWAY),
+    ],
+)
+def test_sqlserver_says_no(monkeypatch: pytest.MonkeyPatch, answer: Exception, text: str) -> None:
+    source, links = tds(monkeypatch, answer)
+    with pytest.raises(SourceError) as error:
+        source.rows(TSQL, 1, id=0)
+    assert str(error.value) == text
+    assert all(link.closed for link in links)
+
+
+def test_sqlserver_that_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver waits for ever: the call does not, and no more threads are left behind than there are sessions."""
+    go_on = threading.Event()
+    source, links = tds(monkeypatch, go_on.wait, seconds=0.05, sessions=2)
+    monkeypatch.setattr(sql, "_GRACE", 0.0)
+    for text in (AWAY, AWAY, BUSY, BUSY):
+        with pytest.raises(SourceError) as error:
+            source.rows(TSQL, 1, id=0)
+        assert str(error.value) == text
+    assert len(links) == 2
+    go_on.set()
+    eventually(lambda: all(link.closed for link in links))
+    eventually(lambda: source._free._value == 2)  # type: ignore[attr-defined]
+    assert source.rows(TSQL, 1, id=0) == [{"id": 1, "name": "a"}]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +17,7 @@ from harness.errors import LoginRefused, ServerError
 from harness.servers import logins as module
 from harness.servers import logins_sqlserver
 from harness.servers.base import Target
+from harness.servers.embedded import EmbeddedServers
 from harness.servers.logins import Entered, LoginFor, logins
 from harness.servers.urls import secrets_of
 
@@ -132,6 +136,38 @@ def test_a_server_that_is_away_at_first_gets_the_login_later(
         assert entered.troubles == ()
         assert works(entered)
     assert not works(entered)
+
+
+def test_a_server_that_is_stopped_is_not_waited_for(embedded: EmbeddedServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers nothing, and its machine still acknowledges what is sent."""
+    from harness.servers import logins_postgresql as made
+
+    monkeypatch.setattr(made, "_PATIENCE", 0.2)
+    monkeypatch.setattr(made, "_CONNECT", 2)
+    url = embedded.target("promptads").url
+    one = LoginFor("promptads", "pg_monitor")
+    with logins({"promptads": Target("promptads", "postgresql", url)}, [one], PREFIX, valid=None) as entered:
+        assert entered.own == (one,), entered.notes
+        with psycopg.connect(url) as link:
+            folder = link.execute("SHOW data_directory").fetchone()
+            assert folder
+            maker = link.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = %s", [f"psh:{name_of(entered, one)}/admin"]
+            ).fetchone()
+            assert maker
+        stopped = [int(Path(folder[0], "postmaster.pid").read_text().split()[0]), maker[0]]
+        try:
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            entered.keep()
+            assert entered.troubles == ("promptads: the server does not answer",)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        monkeypatch.undo()
+        entered.keep()
+        assert entered.troubles == ()
+        psycopg.connect(entered.targets[one].url).close()
 
 
 def test_what_cannot_be_made_is_said(promptads_db: Database) -> None:
