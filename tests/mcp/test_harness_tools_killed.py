@@ -23,6 +23,8 @@ from harness.mcp import harness_run
 from harness.mcp.harness_child import environ_of, servers_of
 from harness.mcp.harness_tools import HarnessSettings, HarnessTools, open_toolset
 from harness.mcp.model import GIVEN_UP
+from harness.servers.embedded import EmbeddedServers
+from harness.servers.listening import NOWHERE
 from harness.servers.runfolder import base_path
 from harness.suite import Suite
 from tests import leftovers
@@ -223,6 +225,9 @@ def test_where_a_run_may_go() -> None:
         servers_of("external", "run", os.getpid(), Path.cwd(), given | {"PROMPTSALES_URL": "postgresql://x/y"})
         is not None
     )
+    embedded = servers_of("embedded", "run", os.getpid(), Path.cwd(), given)
+    assert isinstance(embedded, EmbeddedServers), "those that 'harness up' keeps are not asked"
+    assert embedded.listening == NOWHERE
 
 
 def test_servers_that_cannot_be_had_are_told_without_host_or_login(
