@@ -25,7 +25,7 @@ def secrets_in(text: str) -> Iterator[tuple[int, str]]:
     """Where something begins that looks like a secret, and what it looks like. Markdown's backslashes do not hide it.
 
     >>> list(secrets_in("see postgresql://ana:sesame@db/x"))
-    [(13, 'a password in a URL')]
+    [(4, 'a password in a URL')]
     """
     for found in _ANY.finditer(text):
         yield found.start(), _NAMES[int(str(found.lastgroup)[1:])]
