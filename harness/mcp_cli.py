@@ -57,6 +57,10 @@ def serve(
     calls: Annotated[int, typer.Option("--calls", min=1, help="of one caller in a minute")] = 120,
     scenarios: Annotated[Path, typer.Option("--scenarios", metavar="DIR", help="that may be run")] = Path("scenarios"),
     results: Annotated[Path, typer.Option("--results", metavar="DIR", help="where runs are kept")] = Path("results"),
+    scenario_servers: Annotated[
+        str | None,
+        typer.Option("--scenario-servers", help="what they run on: embedded (default), containers or external"),
+    ] = None,
     project: Annotated[
         Path | None,
         typer.Option("--project", metavar="DIR", help="the folder where 'harness up' was run; else this one"),
@@ -84,7 +88,7 @@ def serve(
     caller = local_caller(role or USUAL)
     verified = VerifierSettings(issuer, tuple(audience or ()), roles_claim, _pairs(role_name or []))
     targets, missing = targets_of(needed(wanted), servers)
-    settings = Settings(calls=calls, scenarios=scenarios, results=results, servers=servers)
+    settings = Settings(calls=calls, scenarios=scenarios, results=results, servers=scenario_servers)
     with contextlib.ExitStack() as stack:
         found = stack.enter_context(opened(wanted, targets, missing, settings))
         for note in found.entered.notes:
