@@ -54,16 +54,18 @@ class Revealer:
         if not caller.is_one_of(STEWARDS):
             return _contact(dict.fromkeys(there, MASK), NOT_A_STEWARD)
         try:
-            values = self._values(card["client_id"])
+            values = self._values(card["client_id"], there)
         except DataError as error:
             return _contact(dict.fromkeys(there, MASK), f"they cannot be decrypted: {error}")
         return _contact(values, None)
 
-    def _values(self, client_id: int) -> dict[str, str | None]:
+    def _values(self, client_id: int, there: list[str]) -> dict[str, str | None]:
         """Raises DataError with a reason that shows no value, SourceError."""
         question = find("promptcrm", self._source.engine, "client_secrets")
         if self._source.engine == "sqlserver":
             row = self._source.row(question, client_id=client_id) or {}
+            if any(row.get(column) is None for column in there):  # SQL Server's way of saying so
+                raise DataError("the database does not decrypt them")
             return {column: row.get(column) for column in COLUMNS}
         try:
             certificate = self._certificate()

@@ -15,7 +15,7 @@ from crm_tools import ANALYST, STEWARD, entered
 from fixtures.databases import Database
 from harness.errors import DataError
 from harness.mcp.promptcrm import LOGINS, PromptCrm, open_toolset
-from harness.mcp.promptcrm_sensitive import MASK, NOT_A_STEWARD
+from harness.mcp.promptcrm_sensitive import MASK, NOT_A_STEWARD, Revealer
 from harness.mcp.sql import SqlSource
 from harness.promptsales.cipher import COLUMNS, Certificate, Cipher, make_certificate, seed_key
 from harness.servers.base import Target
@@ -159,6 +159,34 @@ def test_as_seeded_without_a_certificate(tools: PromptCrm, monkeypatch: pytest.M
     contact = tools.client_history(STEWARD, 1).client.contact
     assert (contact.email.value, contact.email.masked) == (MASK, True)
     assert contact.why_masked == "they cannot be decrypted: this server is given no certificate"
+
+
+class SQLServer:
+    """Stands for a source on SQL Server, where the server decrypts: written from 50_encryption.sql, never run there."""
+
+    engine = "sqlserver"
+
+    def __init__(self, row: dict[str, Any] | None) -> None:
+        self.answer = row
+
+    def row(self, query: Any, /, client_id: int) -> dict[str, Any] | None:
+        assert (query.engine, query.parameters, client_id) == ("sqlserver", ("client_id",), 7)
+        return self.answer
+
+
+def test_sqlserver_decrypts_by_itself() -> None:
+    card = {"client_id": 7, "has_tax_id": 1, "has_email": 1, "has_phone": 0}
+
+    def contact(row: dict[str, Any] | None, who: Any = STEWARD) -> Any:
+        return Revealer(SQLServer(row), lambda: None).contact(who, card)  # type: ignore[arg-type]
+
+    shown = contact({"tax_id": "1-2", "email": "a@b", "phone": None})
+    assert (shown.tax_id.value, shown.email.value, shown.phone.value, shown.why_masked) == ("1-2", "a@b", None, None)
+    for row in ({"tax_id": None, "email": "a@b", "phone": None}, None):  # a ciphertext of another place; no certificate
+        shown = contact(row)
+        assert (shown.tax_id.value, shown.email.value, shown.phone.value) == (MASK, MASK, None)
+        assert shown.why_masked == "they cannot be decrypted: the database does not decrypt them"
+    assert contact({"tax_id": "1-2", "email": "a@b"}, ANALYST).email.value == MASK
 
 
 # -- the roles
