@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import select
+import logging
+import selectors
 import threading
 import time
 from typing import Any
@@ -28,6 +29,8 @@ GRACE = 1.0
 _APPEND = "SELECT ai_log_append(%s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::numeric, %s, %s)"
 Connection = psycopg.Connection[Any]
 
+_log = logging.getLogger(__name__)
+
 
 class AiLog:
     """The log in the PromptSales of ``target``, a login that may call ``ai_log_append``. Connects when it is first used.
@@ -52,16 +55,15 @@ class AiLog:
         try:
             try:
                 return self._append(values, deadline)
-            except (
-                psycopg.DataError,
-                answers.CheckViolation,
-            ):  # what no foresight has thought of: better little than nothing
+            except (psycopg.DataError, answers.CheckViolation):  # nobody thought of that: better little than nothing
                 return self._append((*values[:8], CANNOT, *values[9:]), deadline)
-        except (answers.LockNotAvailable, answers.QueryCanceled):
-            raise SourceError("the AI log is busy: try again later") from None
-        except (answers.UndefinedFunction, answers.InsufficientPrivilege):
-            raise SourceError("the AI log cannot be written: ask whoever runs this server") from None
-        except psycopg.Error:
+        except psycopg.Error as error:
+            # For whoever runs the server: class and code only.
+            _log.warning("the AI log: %s (%s)", type(error).__name__, error.sqlstate or "no code")
+            if isinstance(error, answers.LockNotAvailable | answers.QueryCanceled):
+                raise SourceError("the AI log is busy: try again later") from None
+            if isinstance(error, answers.UndefinedFunction | answers.InsufficientPrivilege):
+                raise SourceError("the AI log cannot be written: ask whoever runs this server") from None
             raise SourceError("the AI log does not answer: try again later") from None
         finally:
             self._turns.release()
@@ -119,6 +121,6 @@ def _spoken_to(connection: Connection) -> bool:
     """Whether the server has said something to a connection that asked nothing: that it ends it."""
     if connection.closed:
         return True
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        return bool(selector.select(0))
