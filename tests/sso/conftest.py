@@ -22,7 +22,7 @@ from harness.promptsales.sso import Login, add_identity, log_in
 from harness.servers.base import Target
 from harness.sso.keys import Keys
 from harness.sso.provider import IssuerSettings
-from harness.sso.serve import config
+from harness.sso.serve import config, listen
 from harness.sso.sessions import Sessions
 from harness.sso.verify import TokenVerifier, VerifierSettings, open_verifier
 
@@ -75,7 +75,7 @@ def serve(promptsales_db, tmp_path, run_app) -> Iterator[Callable[..., World]]:
     closing: list[Callable[[], None]] = []
 
     def make(**settings: Any) -> World:
-        listening = socket.create_server(("127.0.0.1", 0))
+        listening = listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         target = Target("promptsales", "postgresql", promptsales_db.url)
         keys = Keys(tmp_path / "keys" / "keys.json", {})
@@ -106,7 +106,7 @@ def http() -> Iterator[httpx2.Client]:
 @pytest.fixture
 def fake(run_app) -> Fake:
     issuer = Fake()
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listen("127.0.0.1", 0)
     issuer.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     run_app(uvicorn.Config(issuer.app(), log_level="error", lifespan="off"), listening)
     return issuer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 
 import pytest
 import uvicorn
@@ -11,6 +10,8 @@ from sso_flow import PASSWORD, RESOURCE, Flow
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
+
+from harness.sso.serve import listen
 
 pytestmark = pytest.mark.mcp
 
@@ -39,7 +40,7 @@ def client_url(run_app) -> str:
     async def frame(request):
         return HTMLResponse(f'<iframe src="{request.query_params["of"]}"></iframe>')
 
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listen("127.0.0.1", 0)
     app = Starlette(routes=[Route("/callback", callback), Route("/frame", frame)])
     run_app(uvicorn.Config(app, log_level="error", lifespan="off"), listening)
     return f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -20,6 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from harness.errors import TokenRefused
+from harness.sso.serve import listen
 
 pytestmark = pytest.mark.mcp
 
@@ -42,7 +42,7 @@ class InMemory(TokenStorage):
 
 
 def test_it_registers_logs_in_and_refreshes(world, run_app):
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listen("127.0.0.1", 0)
     resource = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
     verifier = world.verifier(audiences=(resource,))
 
