@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from harness.errors import HarnessError
 from harness.mcp.http import Place, app_of, place_of
 from harness.sso.model import Verifier
+from harness.sso.serve import listen
 
 ISSUER = "http://127.0.0.1:9"
 
@@ -33,7 +34,7 @@ def listening(app: ASGIApp, port: socket.socket) -> Iterator[None]:
 
 
 def port() -> socket.socket:
-    return socket.create_server(("127.0.0.1", 0), backlog=512)
+    return listen("127.0.0.1", 0)
 
 
 @contextlib.contextmanager
