@@ -23,7 +23,7 @@ LOGINS: tuple[LoginFor, ...] = (LoginFor("promptads", "promptads_mcp"),)
 
 MOST_ADS = 100
 
-Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Id = Annotated[int, Field(ge=1, le=2**31 - 1, description="A campaign's id")]
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 Objective = Literal["awareness", "traffic", "leads", "sales"]
 Status = Literal["draft", "active", "paused", "finished"]

@@ -26,7 +26,8 @@ CLERKS = ANALYSTS | STEWARDS
 MOST_DAYS = 366
 _SECONDS = 10.0  # all sales of a year are added up
 
-Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Id = Annotated[int, Field(ge=1, le=2**31 - 1, description="A client's id")]
+MOST_FOUND = 20
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 
@@ -89,6 +90,21 @@ class BestClient(Answer):
     country: str
     sales: int
     revenue: Money = Field(description="Without cancelled sales")
+
+
+class ClientFound(Answer):
+    """A client, in short."""
+
+    client_id: int
+    code: str
+    name: str
+
+
+class ClientsFound(Answer):
+    """Clients that have what was looked for."""
+
+    clients: list[ClientFound]
+    more: bool = Field(description=f"Whether there are more than these first {MOST_FOUND}")
 
 
 class PromptCrm(Toolset):
@@ -197,6 +213,28 @@ class PromptCrm(Toolset):
         items = [BestClient(**_renamed(row)) for row in rows[:limit]]
         more = cursor_of("best_clients", items[-1].place, items[-1].client_id) if len(rows) > limit else None
         return Page[BestClient](items=items, next_cursor=more)
+
+    @tool("Find a client by e-mail", roles=STEWARDS, secrets={"email"})
+    def find_client(
+        self,
+        caller: Caller,
+        email: Annotated[
+            str,
+            Field(
+                min_length=3,
+                max_length=160,
+                pattern="^[^@]+@[^@]+$",
+                description="The whole address; case does not matter",
+            ),
+        ],
+    ) -> ClientsFound:
+        """The clients that have this e-mail address, by id; it is not written to any log. For stewards only.
+
+        It finds the whole address and no part of it: addresses are encrypted, and found by a keyed hash.
+        """
+        rows = self._revealer.find("email", email, MOST_FOUND + 1)
+        found = [ClientFound(client_id=row["id"], code=row["code"], name=row["name"]) for row in rows[:MOST_FOUND]]
+        return ClientsFound(clients=found, more=len(rows) > MOST_FOUND)
 
     @resource("promptcrm://schema", "The tables of PromptCrm", roles=CLERKS, mime_type="text/markdown")
     def schema(self, caller: Caller) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.errors import DataError
+from harness.errors import DataError, ToolRefused
 from harness.mcp.model import STEWARDS, Answer
 from harness.mcp.sql import SqlSource
 from harness.promptsales.cipher import COLUMNS, Certificate, Cipher
@@ -59,39 +59,65 @@ class Revealer:
             return _contact(dict.fromkeys(there, MASK), f"they cannot be decrypted: {error}")
         return _contact(values, None)
 
+    def find(self, column: str, value: str, most: int) -> list[dict[str, Any]]:
+        """The first clients (id, code, name) that have this value, however it is written, by id.
+
+        Raises ToolRefused if values cannot be looked for, SourceError.
+        """
+        question = find("promptcrm", self._source.engine, f"clients_by_{column}")
+        if self._source.engine == "sqlserver":  # the server makes the hash
+            return self._source.rows(question, most, value=value)
+        try:
+            versions = None
+            while True:
+                ciphers = self._ciphers()
+                if versions == ciphers.keys():
+                    return []
+                digests = [cipher.digest(column, value) for cipher in ciphers.values()]
+                if rows := self._source.rows(question, most, value=digests):
+                    return rows
+                versions = ciphers.keys()  # and once more, if there is a new key meanwhile: it may be under that
+        except DataError as error:
+            raise ToolRefused(f"clients cannot be found by {column}: {error}") from None
+
     def _values(self, client_id: int, there: list[str]) -> dict[str, str | None]:
         """Raises DataError with a reason that shows no value, SourceError."""
-        question = find("promptcrm", self._source.engine, "client_secrets")
+        row = self._source.row(find("promptcrm", self._source.engine, "client_secrets"), client_id=client_id) or {}
         if self._source.engine == "sqlserver":
-            row = self._source.row(question, client_id=client_id) or {}
             if any(row.get(column) is None for column in there):  # SQL Server's way of saying so
                 raise DataError("the database does not decrypt them")
             return {column: row.get(column) for column in COLUMNS}
+        ciphers = self._ciphers()
+        values: dict[str, str | None] = {}
+        for column in COLUMNS:
+            cipher = row.get(column)
+            values[column] = _decrypted(ciphers, column, client_id, bytes(cipher)) if cipher else None
+        return values
+
+    def _ciphers(self) -> dict[int, Cipher]:
+        """The data keys by version, opened. Raises DataError, SourceError."""
         try:
             certificate = self._certificate()
         except DataError:  # its text may say a path of this machine
             raise DataError("the certificate that this server is given cannot be read") from None
         if certificate is None:
             raise DataError("this server is given no certificate")
-        rows = self._source.rows(question, 1000, client_id=client_id)
-        values: dict[str, str | None] = {}
-        for column in COLUMNS:
-            cipher = rows[0][column] if rows else None
-            values[column] = _decrypted(column, client_id, bytes(cipher), rows, certificate) if cipher else None
-        return values
-
-
-def _decrypted(column: str, client_id: int, cipher: bytes, rows: list[dict[str, Any]], certificate: Certificate) -> str:
-    version = version_of(column, client_id, cipher)
-    for row in rows:
-        if row["version"] == version:
+        certificate.check_time()
+        opened: dict[int, Cipher] = {}
+        for row in self._source.rows(find("promptcrm", self._source.engine, "data_keys"), 1000):
             if row["wrapped_key"] is None:
                 raise DataError("their key is not in the database")
             if bytes(row["certificate_thumbprint"]) != certificate.thumbprint:
                 raise DataError("their key is under another certificate than this server is given")
-            certificate.check_time()
-            return Cipher.of(version, certificate.unwrap(bytes(row["wrapped_key"]))).decrypt(column, client_id, cipher)
-    raise DataError("their key is not in the database")
+            opened[row["version"]] = Cipher.of(row["version"], certificate.unwrap(bytes(row["wrapped_key"])))
+        return opened
+
+
+def _decrypted(ciphers: Mapping[int, Cipher], column: str, client_id: int, value: bytes) -> str:
+    version = version_of(column, client_id, value)
+    if version not in ciphers:
+        raise DataError("their key is not in the database")
+    return ciphers[version].decrypt(column, client_id, value)
 
 
 def _contact(values: Mapping[str, str | None], why: str | None) -> Contact:

@@ -13,8 +13,8 @@ import pytest
 from crm_tools import ANALYST, STEWARD, entered
 
 from fixtures.databases import Database
-from harness.errors import DataError
-from harness.mcp.promptcrm import LOGINS, PromptCrm, open_toolset
+from harness.errors import DataError, ToolRefused
+from harness.mcp.promptcrm import LOGINS, ClientFound, PromptCrm, open_toolset
 from harness.mcp.promptcrm_sensitive import MASK, NOT_A_STEWARD, Revealer
 from harness.mcp.sql import SqlSource
 from harness.promptsales.cipher import COLUMNS, Certificate, Cipher, make_certificate, seed_key
@@ -161,6 +161,53 @@ def test_as_seeded_without_a_certificate(tools: PromptCrm, monkeypatch: pytest.M
     assert contact.why_masked == "they cannot be decrypted: this server is given no certificate"
 
 
+# -- looked for
+
+
+@pytest.mark.data("tiny")
+def test_found_by_email(wrapped: Database, certificate: Certificate) -> None:
+    connection = wrapped.connect()
+    rows = connection.execute("SELECT id, email_cipher FROM client WHERE email_cipher IS NOT NULL").fetchall()
+    emails = {id_: Cipher.of(1, seed_key(1)).decrypt("email", id_, value) for id_, value in rows}
+    with tools_with(wrapped, lambda: certificate) as tools:
+        for id_ in sorted(emails)[:3]:
+            expected = [other for other, email in sorted(emails.items()) if email.lower() == emails[id_].lower()]
+            for written in (emails[id_], f" {emails[id_].upper()} "):
+                found = tools.find_client(STEWARD, written)
+                assert [one.client_id for one in found.clients] == expected
+                assert not found.more
+        ((code, name),) = connection.execute("SELECT code, name FROM client WHERE id = %s", [id_]).fetchall()
+        assert ClientFound(client_id=id_, code=code, name=name) in found.clients
+        for nobody in ("nobody@example.com", "'; DROP TABLE client; --@x", "%@%", "_@_"):
+            assert tools.find_client(STEWARD, nobody).clients == []
+
+
+@pytest.mark.data("tiny")
+def test_found_under_a_new_key_and_no_more_than_twenty(wrapped: Database, certificate: Certificate) -> None:
+    from harness.promptsales.cipher import KeyRing, create_key, seal
+
+    connection = wrapped.connect()
+    ring = KeyRing.open(connection, certificate)
+    for id_ in range(1, 31):
+        if id_ == 20:
+            create_key(connection, certificate)
+            ring.reload(connection)
+        row = seal(ring, id_, {"email": "all@example.com"})
+        connection.execute(
+            "UPDATE client SET email_cipher = %s, email_hash = %s WHERE id = %s",
+            [row["email_cipher"], row["email_hash"], id_],
+        )
+    with tools_with(wrapped, lambda: certificate) as tools:
+        found = tools.find_client(STEWARD, "All@example.com")
+    assert ([one.client_id for one in found.clients], found.more) == (list(range(1, 21)), True)
+
+
+def test_not_found_without_the_key(tools: PromptCrm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROMPTCRM_CERTIFICATE", raising=False)
+    with pytest.raises(ToolRefused, match=r"^clients cannot be found by email: this server is given no certificate$"):
+        tools.find_client(STEWARD, "a@b")
+
+
 class SQLServer:
     """Stands for a source on SQL Server, where the server decrypts: written from 50_encryption.sql, never run there."""
 
@@ -204,7 +251,7 @@ def inside(database: Database, role: str) -> Iterator[Any]:
         admin.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
-SECRET = {"id", "tax_id_cipher", "email_cipher", "phone_cipher"}
+SECRET = {"id", "tax_id_cipher", "email_cipher", "phone_cipher", "email_hash"}
 KEYS = {"version", "wrapped_key", "certificate_thumbprint"}
 
 
@@ -246,7 +293,8 @@ def test_what_the_roles_may(promptcrm_db: Database, role: str) -> None:
 @pytest.mark.data("tiny")
 def test_what_they_may_not(promptcrm_db: Database) -> None:
     both = [
-        "SELECT email_hash FROM client",
+        "SELECT phone_hash FROM client",
+        "SELECT tax_id_hash FROM client",
         "SELECT name FROM client",
         "SELECT * FROM client",
         "SELECT name FROM data_key",
@@ -259,7 +307,12 @@ def test_what_they_may_not(promptcrm_db: Database) -> None:
         "CREATE TABLE mine (id int)",
         "SET ROLE promptcrm_etl",
     ]
-    mine = ["SELECT email_cipher FROM client", "SELECT wrapped_key FROM data_key", "SELECT id FROM client"]
+    mine = [
+        "SELECT email_hash FROM client",
+        "SELECT email_cipher FROM client",
+        "SELECT wrapped_key FROM data_key",
+        "SELECT id FROM client",
+    ]
     for role, statements in (("promptcrm_mcp", both + mine), ("promptcrm_mcp_steward", both)):
         with inside(promptcrm_db, role) as connection:
             for statement in statements:

@@ -1,12 +1,7 @@
--- What of a client is encrypted, and under which keys? A row for each key, the newest last.
+-- What of a client is encrypted?
 SELECT
     c.tax_id_cipher AS tax_id,
     c.email_cipher AS email,
-    c.phone_cipher AS phone,
-    k.version,
-    k.wrapped_key,
-    k.certificate_thumbprint
+    c.phone_cipher AS phone
 FROM client AS c
-CROSS JOIN data_key AS k
-WHERE c.id = :client_id
-ORDER BY k.version;
+WHERE c.id = :client_id;

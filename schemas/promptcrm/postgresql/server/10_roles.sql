@@ -33,6 +33,6 @@ GRANT SELECT ON city, client_card, sale, opportunity, interaction TO promptcrm_m
 GRANT EXECUTE ON FUNCTION distance_km(
     double precision, double precision, double precision, double precision
 ) TO promptcrm_mcp, promptcrm_mcp_steward;
--- Who has the private key of the certificate decrypts; the hashes, by which values could be guessed, are not for this.
-GRANT SELECT (id, tax_id_cipher, email_cipher, phone_cipher) ON client TO promptcrm_mcp_steward;
+-- Who has the private key of the certificate decrypts. By the hash of an e-mail address its client is found; the other hashes are not for this.
+GRANT SELECT (id, tax_id_cipher, email_cipher, phone_cipher, email_hash) ON client TO promptcrm_mcp_steward;
 GRANT SELECT (version, wrapped_key, certificate_thumbprint) ON data_key TO promptcrm_mcp_steward;

@@ -337,4 +337,5 @@ GRANT EXECUTE ON dbo.find_client_by_tax_id TO sensitive_writer;
 GRANT EXECUTE ON dbo.find_client_by_email TO sensitive_writer;
 GRANT EXECUTE ON dbo.find_client_by_phone TO sensitive_writer;
 ALTER ROLE sensitive_reader ADD MEMBER promptcrm_mcp_steward; -- of 10_roles.sql
+GRANT EXECUTE ON dbo.find_client_by_email TO promptcrm_mcp_steward;
 GO
