@@ -101,6 +101,8 @@ class Keys:
                 stat = self.path.stat()
                 seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
                 if seen != self._seen:
+                    if os.name == "posix" and stat.st_mode & 0o077:
+                        raise DataError(f"{self.path} can be read by others: chmod 600, or remove it to have new keys")
                     self._keys, self._seen = _parsed(self.path.read_text("ascii"), self.path), seen
             except (OSError, UnicodeDecodeError) as problem:
                 reason = problem.strerror if isinstance(problem, OSError) else "it is no text"

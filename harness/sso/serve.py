@@ -10,11 +10,12 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
 
-from harness.errors import ServerError
+from harness.errors import ServerError, SourceError
 from harness.servers.base import Target, is_loopback
 from harness.servers.logins import LoginFor, logins
 from harness.sso.app import issuer_app
@@ -26,6 +27,12 @@ LOGIN = LoginFor("promptsales", "promptsales_sso")
 PREFIX = "psh_sso_"
 KEEP = 5.0
 """Seconds from one look at our login to the next."""
+
+TIDY = 3600.0
+"""Seconds from one clearing away of old sessions to the next."""
+
+FORGOTTEN = timedelta(days=30)
+"""How long after its end a session is cleared away."""
 
 
 @contextlib.contextmanager
@@ -53,10 +60,19 @@ def serve(settings: IssuerSettings, target: Target, keys: Keys, listening: socke
     """Answer until SIGINT or SIGTERM. ``target``: see :func:`entered`."""
     logging.getLogger("harness.sso").setLevel(logging.INFO)
     sessions = Sessions(target.url, most=8)
+    over = threading.Event()
+
+    def tidy() -> None:
+        while not over.wait(TIDY):
+            with contextlib.suppress(SourceError):
+                sessions.run(lambda link: link.execute("SELECT purge_sessions(%s)", [FORGOTTEN]))
+
+    threading.Thread(target=tidy, name="sso-tidy", daemon=True).start()
     try:
         server = uvicorn.Server(config(settings, sessions, keys))
         asyncio.run(server.serve(sockets=[listening]))
     finally:
+        over.set()
         sessions.close()
 
 

@@ -144,10 +144,19 @@ def test_keys_that_cannot_be(text):
 def test_files_that_hold_none(path, text):
     path.parent.mkdir()
     path.write_bytes(text.encode("latin-1"))
+    path.chmod(0o600)
     with pytest.raises(DataError, match=r"keys\.json"):
         Keys(path, {}).signing()
     with pytest.raises(DataError, match=r"keys\.json"):
         rotate(path)
+
+
+def test_a_file_that_others_can_read_is_no_secret(path):
+    keys = Keys(path, {})
+    assert keys.signing()
+    path.chmod(0o640)
+    with pytest.raises(DataError, match="can be read by others"):
+        Keys(path, {}).signing()
 
 
 def test_no_key_at_all():

@@ -174,6 +174,14 @@ def test_a_token_on_the_command_line(world, run):
     assert isinstance(run("token", *asked).exception, LoginRefused)
 
 
+def test_old_sessions_are_cleared_away_by_the_issuer_s_own_rights(promptsales_db):
+    from harness.sso.serve import FORGOTTEN
+
+    own = promptsales_db.connect()
+    own.execute("SET ROLE promptsales_sso")
+    assert own.execute("SELECT purge_sessions(%s)", [FORGOTTEN]).fetchone() == (0,)
+
+
 def test_served_by_a_process_of_its_own(promptsales_db, tmp_path):
     """The real thing: its own login to PromptSales, a token, all its sessions revoked, SIGTERM, nothing left."""
     connection = promptsales_db.connect()

@@ -177,6 +177,7 @@ def test_keys_that_are_for_something_else(fake, ana, opened, changed):
         opened().verify(signed(claims_for(fake, ana)))
 
 
+@pytest.mark.filterwarnings("ignore:The RSA key is 1024 bits")
 def test_a_weak_key(fake, ana, opened):
     from cryptography.hazmat.primitives.asymmetric import rsa
 
