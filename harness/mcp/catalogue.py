@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
 
 from harness.mcp.model import ANYBODY, PromptSpec, ResourceSpec, Spec, Toolset, ToolSpec
 from harness.mcp.opening import TOOLSETS, checked_names
@@ -93,10 +95,11 @@ def as_markdown(found: Sequence[Offer]) -> str:
 def as_table(found: Sequence[Offer]) -> Iterator[Table]:
     """The same for a terminal, a table for each server."""
     for server in dict.fromkeys(one.server for one in found):
-        table = Table("name", "arguments", "what it gives", "roles", title=server, title_justify="left")
+        table = Table("", "name", "arguments", "what it gives", "roles", title=server, title_justify="left", box=SIMPLE)
         for one in found:
             if one.server == server:
-                table.add_row(f"{one.name}\n{one.kind}", one.takes, one.sentence, one.roles)
+                cells = (one.kind, one.name, one.takes, one.sentence, one.roles)
+                table.add_row(*map(Text, cells))  # no markup: arguments stand in brackets
         yield table
 
 

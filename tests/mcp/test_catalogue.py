@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from harness.errors import DataError
 from harness.mcp.catalogue import Offer, as_markdown, as_plain, as_table, offers
@@ -112,6 +114,12 @@ def test_the_table_of_the_documents_is_what_the_servers_offer() -> None:
 
 def test_texts() -> None:
     assert len(list(as_table(ALL))) == len(TOOLSETS)
+    shown = io.StringIO()
+    for table in as_table(ALL):
+        Console(file=shown, width=240).print(table)
+    for one in ALL:
+        assert one.name in shown.getvalue()
+    assert "[limit], [cursor]" in shown.getvalue()
     plain = as_plain(ALL)
     assert [one["name"] for one in plain] == [one.name for one in ALL]
     assert all(isinstance(one["answer"], dict) for one in plain if one["kind"] == "tool")
