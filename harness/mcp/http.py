@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from harness.errors import DataError, HarnessError
 from harness.mcp.bearer import Bearer
@@ -96,7 +97,7 @@ def app_of(
         inner = server.streamable_http_app(
             stateless_http=True, max_request_body_size=MOST_BODY, transport_security=security
         )
-        guarded = Bearer(inner, verifiers[name], str(build_resource_metadata_url(resource)))
+        guarded = Bearer(_posts(inner), verifiers[name], str(build_resource_metadata_url(resource)))
         routes += create_protected_resource_routes(resource, [AnyHttpUrl(issuer)], resource_name=f"PromptSales {name}")
         routes.append(Mount(f"/{name}", app=guarded))
 
@@ -119,6 +120,21 @@ def app_of(
 
     health = [Route("/healthz", living), Route("/readyz", readiness)]
     return Starlette(routes=[*health, *routes], lifespan=lifespan)
+
+
+def _posts(app: ASGIApp) -> ASGIApp:
+    """Without the stream that a client can listen on: nothing is ever said there, and it would stay open after a log-out.
+
+    A server without it answers 405 (Streamable HTTP, "Listening for Messages from the Server").
+    """
+
+    async def only(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] != "POST":
+            await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return only
 
 
 def _same(place: Place) -> list[str]:

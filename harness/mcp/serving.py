@@ -23,6 +23,7 @@ from harness.sso.serve import listen
 from harness.sso.verify import TokenVerifier, VerifierSettings, open_verifier
 
 _KEEP_SECONDS = 5.0
+_AT_ONCE = 1000  # connections of clients
 _SESSIONS = 4  # connections of one server for its tokens
 _GRACE_SECONDS = 5  # for requests that are being answered when the server is ended
 
@@ -96,6 +97,8 @@ def serve_http(opened: Opened, place: Place, settings: VerifierSettings, ready: 
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            ws="none",
+            limit_concurrency=_AT_ONCE,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         listening = stack.enter_context(listen(place.host, place.port))

@@ -188,6 +188,12 @@ def test_what_is_no_request(place: Place, toys: Toys, body: bytes, status: int) 
     assert not ask(place, "ana", "rows", {"word": "a"}).is_error, "it still answers others"
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS"])
+def test_nothing_but_posts(place: Place, method: str) -> None:
+    headers = {"Authorization": "Bearer ana", "Accept": "text/event-stream"}
+    assert httpx2.request(method, place.resource("toy"), headers=headers).status_code == 405
+
+
 def test_probes(toys: Toys, tokens: Tokens, place: Place) -> None:
     assert httpx2.get(f"{place.url}/healthz").json() == {"status": "alive"}
     assert httpx2.get(f"{place.url}/readyz").json() == {"status": "ready"}
