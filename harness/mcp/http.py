@@ -86,7 +86,7 @@ def app_of(
     issuer: str,
     ready: Callable[[], None],
 ) -> Starlette:
-    """The application: servers and the verifier of each, by name. ``ready`` raises HarnessError while nothing is answered."""
+    """The application: servers and verifiers, by name. ``ready`` raises HarnessError while nothing could be answered."""
     host = urlsplit(place.url).netloc
     security = TransportSecuritySettings(
         enable_dns_rebinding_protection=True, allowed_hosts=[host, *_same(place)], allowed_origins=[place.url]

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from mcp import Client
 from mcp_toy import text_of
 from mcp_world import World
@@ -215,9 +225,49 @@ def test_without_databases_it_says_what_to_do(tmp_path: Any) -> None:
     assert done.stdout == ""
 
 
-def test_a_port_that_is_taken(start: Start) -> None:
-    import socket
+def test_over_tls(start: Start, tmp_path: Path) -> None:
+    certificate, key = _self_signed(tmp_path)
+    port = _free_port()
+    files = ("--tls-cert", str(certificate), "--tls-key", str(key))
+    _, said = start("mcp", "serve", "cache", "--http", "--port", str(port), *files, lines=1)
+    assert said == [f"cache: https://127.0.0.1:{port}/cache/mcp"]
+    trusted = ssl.create_default_context(cafile=str(certificate))
 
+    def ready() -> bool:
+        try:
+            return httpx2.get(f"https://127.0.0.1:{port}/readyz", verify=trusted).json() == {"status": "ready"}
+        except httpx2.ConnectError:
+            return False
+
+    eventually(ready, "it answers")
+    answer = httpx2.post(f"https://127.0.0.1:{port}/cache/mcp", verify=trusted)
+    assert f'resource_metadata="https://127.0.0.1:{port}/' in answer.headers["WWW-Authenticate"]
+
+
+def _self_signed(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "cert.pem", folder / "key.pem"
+    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
+
+
+def test_a_port_that_is_taken(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         _, said = start("mcp", "serve", "cache", "--http", "--port", str(taken.getsockname()[1]), lines=1)
     assert said[0].startswith("harness: ")
@@ -225,7 +275,5 @@ def test_a_port_that_is_taken(start: Start) -> None:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
