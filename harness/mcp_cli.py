@@ -72,7 +72,7 @@ def serve(
     from harness.mcp.local import USUAL, local_caller
     from harness.mcp.opening import Settings, checked_names, needed, opened
     from harness.mcp.serving import log_to_stderr, serve_http, serve_stdio
-    from harness.seed_cli import targets_of
+    from harness.seed_cli import targets_of, use_certificate
     from harness.sso.verify import VerifierSettings
 
     log_to_stderr()
@@ -88,6 +88,7 @@ def serve(
     caller = local_caller(role or USUAL)
     verified = VerifierSettings(issuer, tuple(audience or ()), roles_claim, _pairs(role_name or []))
     targets, missing = targets_of(needed(wanted), servers)
+    use_certificate("promptcrm" in wanted, make=False)
     settings = Settings(calls=calls, scenarios=scenarios, results=results, servers=scenario_servers)
     with contextlib.ExitStack() as stack:
         found = stack.enter_context(opened(wanted, targets, missing, settings))

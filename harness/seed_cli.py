@@ -84,7 +84,7 @@ def seed(
         )
     where = console()
     places = _places(wanted, servers, strict=bool(only or within))
-    _use_certificate("promptcrm" in places, make=True)
+    use_certificate("promptcrm" in places, make=True)
     for logical, place in places.items():
         _apply_schema(logical, place)
     with _progress() as listen:
@@ -116,7 +116,7 @@ def coherence(
     targets, missing = targets_of(_names(only) or LOGICAL, servers)
     if not targets:
         raise ServerUnavailable("no database is up: start them with 'harness up', or give their URLs")
-    _use_certificate("promptcrm" in targets, make=False)
+    use_certificate("promptcrm" in targets, make=False)
     report = check({name: (target.engine, target.url) for name, target in targets.items()}, missing)
     if as_json:
         print(json.dumps(report_json(report), indent=2, ensure_ascii=False))
@@ -172,7 +172,7 @@ def _apply_schema(logical: str, place: Place) -> None:
     make_schema(logical, place, lambda: apply(engine(place.engine), place.url, files, "seed"))
 
 
-def _use_certificate(wanted: bool, *, make: bool) -> None:
+def use_certificate(wanted: bool, *, make: bool) -> None:
     """Where the environment names none: the certificate for development of the servers that ``harness up`` keeps here."""
     from harness.promptsales.cipher import development_certificate
     from harness.promptsales.cipher_certificate import CERTIFICATE

@@ -92,10 +92,11 @@ def _own(server: str, roles: Sequence[str], stack: contextlib.ExitStack) -> Any:
     from harness.mcp.local import USUAL, always, local_caller
     from harness.mcp.opening import Settings, needed, opened
     from harness.mcp.serving import log_to_stderr
-    from harness.seed_cli import targets_of
+    from harness.seed_cli import targets_of, use_certificate
 
     log_to_stderr("ERROR")
     caller = local_caller(roles or USUAL)
+    use_certificate(server == "promptcrm", make=False)
     targets, missing = targets_of(needed((server,)), None)
     found = stack.enter_context(opened((server,), targets, missing, Settings()))
     return found.servers(always(caller))[server]
