@@ -94,7 +94,7 @@ def _own(server: str, roles: Sequence[str], stack: contextlib.ExitStack) -> Any:
     from harness.mcp.serving import log_to_stderr
     from harness.seed_cli import targets_of, use_certificate
 
-    log_to_stderr("ERROR")
+    log_to_stderr()
     caller = local_caller(roles or USUAL)
     use_certificate(server == "promptcrm", make=False)
     targets, missing = targets_of(needed((server,)), None)

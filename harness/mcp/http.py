@@ -17,7 +17,7 @@ import anyio.to_thread
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
-from pydantic import AnyHttpUrl
+from pydantic import AnyHttpUrl, ConfigDict, TypeAdapter
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,6 +28,9 @@ from harness.errors import DataError, HarnessError
 from harness.mcp.bearer import Bearer
 from harness.servers.base import is_loopback
 from harness.sso.model import Verifier
+
+# Without the slash that pydantic adds: RFC 8414, 3.3 compares issuers letter by letter.
+_ISSUER = TypeAdapter(AnyHttpUrl, config=ConfigDict(url_preserve_empty_path=True))
 
 MOST_BODY = 64 * 1024
 """Bytes of a request."""
@@ -98,7 +101,9 @@ def app_of(
             stateless_http=True, max_request_body_size=MOST_BODY, transport_security=security
         )
         guarded = Bearer(_posts(inner), verifiers[name], str(build_resource_metadata_url(resource)))
-        routes += create_protected_resource_routes(resource, [AnyHttpUrl(issuer)], resource_name=f"PromptSales {name}")
+        routes += create_protected_resource_routes(
+            resource, [_ISSUER.validate_python(issuer)], resource_name=f"PromptSales {name}"
+        )
         routes.append(Mount(f"/{name}", app=guarded))
 
     async def living(_: Request) -> Response:

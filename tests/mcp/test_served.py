@@ -24,20 +24,21 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 from mcp_toy import text_of
 from mcp_world import World
 from polling import eventually
+from sso_client import InMemory, oauth
+from sso_flow import CHEAP, PASSWORD
 
 from harness.errors import SourceError
 from harness.mcp.calling import call_tool
 from harness.mcp.opening import PREFIX
-from harness.promptsales.sso import Scrypt, add_identity
+from harness.promptsales.sso import add_identity
 from harness.sso.login import log_in
 
 pytestmark = pytest.mark.mcp
 
-PASSWORD = "correct horse battery"
-CHEAP = Scrypt(n=16, r=1, p=1)
 Start = Callable[..., tuple["subprocess.Popen[str]", list[str]]]
 
 
@@ -114,6 +115,8 @@ def test_from_the_log_in_to_the_tool_and_out_again(start: Start, seeded: World) 
     with pytest.raises(SourceError, match="takes no call without a good token"):
         call("promptads", "", "campaign", "campaign_id=1")
 
+    assert _by_the_sdk(f"{url}/promptads/mcp", email) == "campaign"
+
     link.execute("DELETE FROM role_of_identity WHERE identity_id = %s", [ana])
     link.execute("INSERT INTO role_of_identity VALUES (%s, 'reader')", [ana])
     refused = call("promptcrm", crm, "client_history", "client_id=1")
@@ -127,7 +130,8 @@ def test_from_the_log_in_to_the_tool_and_out_again(start: Start, seeded: World) 
 
     logged = [one for one in seeded.log() if one[3] == email]
     assert [(one[1], one[2]) for one in logged] == [
-        ("campaign", "ok"), ("client_history", "ok"), ("client_history", "refused"), ("campaign", "ok"),
+        ("campaign", "ok"), ("client_history", "ok"), ("campaign", "ok"), ("client_history", "refused"),
+        ("campaign", "ok"),
     ]  # fmt: skip
     made = logins(seeded)
     assert made
@@ -136,6 +140,23 @@ def test_from_the_log_in_to_the_tool_and_out_again(start: Start, seeded: World) 
     assert servers.returncode == 0
     assert rest == ""
     assert not left(seeded, made)
+
+
+def _by_the_sdk(address: str, email: str) -> str:
+    """A client that is told nothing but the server's address finds the issuer, registers, logs in, and calls."""
+    came: list[str] = []
+
+    async def work() -> str:
+        async with (
+            httpx2.AsyncClient(auth=oauth(address, InMemory(), came, email), timeout=60) as http,
+            Client(streamable_http_client(address, http_client=http)) as client,
+        ):
+            assert not (await client.call_tool("campaign", {"campaign_id": 2})).is_error
+            return next(one.name for one in (await client.list_tools()).tools if one.name == "campaign")
+
+    found = anyio.run(work)
+    assert len(came) == 1, "it logged in once"
+    return found
 
 
 def test_over_stdio_the_log_says_who_started_it(seeded: World) -> None:

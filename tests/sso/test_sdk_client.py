@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
 import uvicorn
-from mcp.client.auth import OAuthClientProvider, TokenStorage
 from mcp.server.auth.routes import create_protected_resource_routes
 from mcp.server.auth.settings import AuthSettings
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
-from pydantic import AnyUrl
-from sso_flow import PASSWORD, REDIRECT, form_of
+from sso_client import InMemory, oauth
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -22,23 +18,6 @@ from harness.errors import TokenRefused
 from harness.sso.serve import listen
 
 pytestmark = pytest.mark.mcp
-
-
-class InMemory(TokenStorage):
-    tokens: OAuthToken | None = None
-    client: OAuthClientInformationFull | None = None
-
-    async def get_tokens(self):
-        return self.tokens
-
-    async def set_tokens(self, tokens):
-        self.tokens = tokens
-
-    async def get_client_info(self):
-        return self.client
-
-    async def set_client_info(self, client_info):
-        self.client = client_info
 
 
 def test_it_registers_logs_in_and_refreshes(world, run_app):
@@ -61,26 +40,8 @@ def test_it_registers_logs_in_and_refreshes(world, run_app):
 
     async def run() -> None:
         came: list[str] = []
-
-        async def open_browser(url: str) -> None:
-            async with httpx2.AsyncClient(follow_redirects=True) as browser:
-                page = await browser.get(url)
-                form = {"form": form_of(page), "email": "ana@example.com", "password": PASSWORD}
-                answer = await browser.post(f"{world.url}/login", data=form, follow_redirects=False)
-                came.append(answer.headers["location"])
-
-        async def callback() -> AuthorizationCodeResult:
-            given = parse_qs(urlsplit(came[-1]).query)
-            return AuthorizationCodeResult(code=given["code"][0], state=given["state"][0], iss=given["iss"][0])
-
         storage = InMemory()
-        auth = OAuthClientProvider(
-            server_url=resource,
-            client_metadata=OAuthClientMetadata(client_name="the SDK", redirect_uris=[AnyUrl(REDIRECT)]),
-            storage=storage,
-            redirect_handler=open_browser,
-            callback_handler=callback,
-        )
+        auth = oauth(resource, storage, came)
         async with httpx2.AsyncClient(auth=auth) as client:
             first = await client.get(resource)
             assert first.json() == {"name": "ana@example.com", "roles": ["analyst", "reader"]}
