@@ -172,7 +172,7 @@ def _url(servers: str | None) -> str | None:
 def _needed(servers: str | None) -> str:
     url = _url(servers)
     if url is None:
-        raise ServerUnavailable("promptsales: not up: start it with 'harness up', or give its URL")
+        raise ServerUnavailable("promptsales: not up: start it with 'harness up', or say where it is (PROMPTSALES_URL)")
     return url
 
 

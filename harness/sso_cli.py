@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -169,22 +171,33 @@ def rotate(
 
 
 def _promptsales(servers: str | None) -> Target:
+    from harness.promptsales.ready import check_has
     from harness.seed_cli import targets_of
 
     found, missing = targets_of(["promptsales"], servers)
     if "promptsales" not in found:
-        raise ServerUnavailable(f"promptsales: {missing['promptsales']}")
+        raise ServerUnavailable(f"promptsales: {missing['promptsales']}, or say where it is (PROMPTSALES_URL)")
+    check_has(found["promptsales"].url, "open_session")
     return found["promptsales"]
 
 
-def _connected(servers: str | None) -> psycopg.Connection[Any]:
+@contextlib.contextmanager
+def _connected(servers: str | None) -> Iterator[psycopg.Connection[Any]]:
+    """Raises ServerUnavailable, also for what PromptSales refuses meanwhile."""
     import psycopg
 
     target = _promptsales(servers)
     try:
-        return psycopg.connect(target.url, autocommit=True, connect_timeout=5)
+        link = psycopg.connect(target.url, autocommit=True, connect_timeout=5)
     except psycopg.Error:
         raise ServerUnavailable("promptsales: does not answer, or refuses the login") from None
+    try:
+        with link:
+            yield link
+    except psycopg.errors.InsufficientPrivilege:
+        raise ServerUnavailable("promptsales: the URL's login may not do that: use the owner's") from None
+    except psycopg.Error as error:
+        raise ServerUnavailable(f"promptsales: it could not be done ({type(error).__name__}): try again") from None
 
 
 def _identity(link: psycopg.Connection[Any], email: str) -> Any:

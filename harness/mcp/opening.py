@@ -14,10 +14,10 @@ from mcp.server.mcpserver import MCPServer
 from harness.ai_log.store import AiLog
 from harness.errors import DataError, ServerUnavailable, SourceError, did_you_mean
 from harness.mcp.guard import Admit, Guard
-from harness.mcp.harness_tools import HarnessSettings
 from harness.mcp.model import Toolset
 from harness.mcp.server import server_of
 from harness.promptsales.cache import RateLimiter
+from harness.promptsales.ready import check_has
 from harness.runner.databases import data_url
 from harness.servers.base import Target
 from harness.servers.logins import Entered, LoginFor, logins
@@ -106,13 +106,15 @@ def needed(names: Sequence[str]) -> tuple[str, ...]:
 def opened(
     names: Sequence[str], targets: Mapping[str, Target], missing: Mapping[str, str], settings: Settings
 ) -> Iterator[Opened]:
-    """The servers of these names. Raises ServerUnavailable if a database is not up that they need."""
+    """The servers of these names. Raises ServerUnavailable if a database is not up, or empty."""
     import redis
 
-    lacking = [f"{logical} ({missing.get(logical, 'not up')})" for logical in needed(names) if logical not in targets]
-    if lacking:
-        raise ServerUnavailable(f"{', '.join(names)}: no {', '.join(lacking)}; or give URLs: see docs/mcp.md")
+    if lacking := [logical for logical in needed(names) if logical not in targets]:
+        why = "; ".join(dict.fromkeys(missing.get(logical, "not up") for logical in lacking))
+        urls = ", ".join(f"{logical.upper()}_URL" for logical in lacking)
+        raise ServerUnavailable(f"{', '.join(lacking)}: {why}, or say where they are ({urls})")
     places = {name: replace(target, url=data_url(target)) for name, target in targets.items()}
+    check_has(places["promptsales"].url, "ai_log_append")  # else no call would be answered
     wanted = [LOG_GATE, LIMIT_GATE, *(one for name in names for one in _module(name).LOGINS)]
     with contextlib.ExitStack() as stack:
         entered = stack.enter_context(logins(places, wanted, PREFIX, valid=None))
@@ -125,8 +127,9 @@ def opened(
         toolsets: dict[str, Toolset] = {}
         for name in names:
             if name == "harness":
-                own = HarnessSettings(settings.scenarios, settings.results, settings.servers)
-                toolsets[name] = _module(name).open_toolset(entered.targets, own)
+                module = _module(name)  # imported for itself only: it brings all that reads scenarios
+                own = module.HarnessSettings(settings.scenarios, settings.results, settings.servers)
+                toolsets[name] = module.open_toolset(entered.targets, own)
             else:
                 toolsets[name] = _module(name).open_toolset(entered.targets)
             stack.callback(toolsets[name].close)

@@ -109,7 +109,8 @@ class Kept:
             place = _place(issuer, resource)
             tokens = _tokens(entries.get(place))
             if tokens is None:
-                raise LoginRefused(f"there is no log-in at {issuer} for {resource}: 'harness sso login' makes one")
+                what = f"{issuer} for {resource}" if resource else issuer
+                raise LoginRefused(f"no log-in at {what} is kept: 'harness sso login --keep' makes one")
             if tokens.expires - time.time() < EARLY:
                 try:
                     tokens = refresh(tokens)
