@@ -14,12 +14,13 @@ from harness.errors import DataError
 from harness.terminal import console, say, tell
 
 app = typer.Typer(
-    help="MCP servers: tools of each database, and of the harness, for an assistant. docs/mcp.md", no_args_is_help=True
+    no_args_is_help=True,
+    help="MCP servers: tools of each database, and of the harness, for an assistant; see docs/mcp.md.",
 )
 
 Names = Annotated[
     list[str],
-    typer.Argument(metavar="NAME…", help="promptcontent, promptads, promptcrm, promptsales, cache, harness; all"),
+    typer.Argument(metavar="NAME", help="promptcontent, promptads, promptcrm, promptsales, cache, harness; all"),
 ]
 Servers = Annotated[str | None, typer.Option("--servers", help="external: only the databases that URLs are given for")]
 PORT = 8765
@@ -31,32 +32,44 @@ def serve(
     names: Names,
     http: Annotated[bool, typer.Option("--http", help="over streamable HTTP; else over stdin and stdout")] = False,
     host: Annotated[str, typer.Option("--host", help="the address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = PORT,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="the port to listen on")] = PORT,
     url: Annotated[
         str | None, typer.Option("--url", metavar="URL", help="what clients call it, if a proxy stands before it")
     ] = None,
-    certificate: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="PEM")] = None,
-    key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="PEM")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="a certificate for TLS, PEM")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="and its key, PEM")] = None,
     issuer: Annotated[
         str, typer.Option("--issuer", metavar="URL", help="whose tokens are taken; ours: 'harness sso serve'")
     ] = ISSUER,
     audience: Annotated[
         list[str] | None,
-        typer.Option("--audience", metavar="TEXT", help="whom tokens may be for, besides each server's own address"),
+        typer.Option(
+            "--audience",
+            metavar="TEXT",
+            help="whom tokens may be for, besides each server's own address; may be repeated",
+        ),
     ] = None,
     roles_claim: Annotated[
         str | None,
         typer.Option("--roles-claim", metavar="PATH", help="of another issuer: where roles are: realm_access.roles"),
     ] = None,
     role_name: Annotated[
-        list[str] | None, typer.Option("--role-name", metavar="THEIRS=OURS", help="another issuer's name of a role")
+        list[str] | None,
+        typer.Option("--role-name", metavar="THEIRS=OURS", help="another issuer's name of a role; may be repeated"),
     ] = None,
     role: Annotated[
-        list[str] | None, typer.Option("--role", help="over stdio: what the local user may be", show_default=False)
+        list[str] | None,
+        typer.Option("--role", help="over stdio: what the local user may be; may be repeated", show_default=False),
     ] = None,
-    calls: Annotated[int, typer.Option("--calls", min=1, help="of one caller in a minute")] = 120,
-    scenarios: Annotated[Path, typer.Option("--scenarios", metavar="DIR", help="that may be run")] = Path("scenarios"),
-    results: Annotated[Path, typer.Option("--results", metavar="DIR", help="where runs are kept")] = Path("results"),
+    calls: Annotated[int, typer.Option("--calls", min=1, help="that one caller may make in a minute")] = 120,
+    scenarios: Annotated[
+        Path, typer.Option("--scenarios", metavar="DIR", help="the folder of those that may be run")
+    ] = Path("scenarios"),
+    results: Annotated[Path, typer.Option("--results", metavar="DIR", help="the folder where runs are kept")] = Path(
+        "results"
+    ),
     scenario_servers: Annotated[
         str | None,
         typer.Option("--scenario-servers", help="what they run on: embedded (default), containers or external"),
@@ -68,7 +81,7 @@ def serve(
     servers: Servers = None,
 ) -> None:
     """Serve the tools of one or more databases. Over stdio: one, until the client goes; with --http: until Ctrl-C."""
-    from harness.mcp.http import place_of
+    from harness.mcp.http import check_certificate, place_of
     from harness.mcp.local import USUAL, local_caller
     from harness.mcp.opening import Settings, checked_names, needed, opened
     from harness.mcp.serving import log_to_stderr, serve_http, serve_stdio
@@ -85,6 +98,7 @@ def serve(
         raise DataError("--role is for stdio: over HTTP the token says who calls")
     given = (str(one) if one else None for one in (certificate, key))
     place = place_of(host, port, url, *given)
+    check_certificate(place)
     caller = local_caller(role or USUAL)
     verified = VerifierSettings(issuer, tuple(audience or ()), roles_claim, _pairs(role_name or []))
     targets, missing = targets_of(needed(wanted), servers)
@@ -102,7 +116,7 @@ def serve(
 
 @app.command()
 def tools(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME…]", help="of these servers; of all")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="of these servers; of all")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="a table for a document")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="with the schemas of arguments and answers")] = False,
 ) -> None:
@@ -142,12 +156,16 @@ def config(
 def call(
     name: Annotated[str, typer.Argument(metavar="NAME", help="the server")],
     tool: Annotated[str, typer.Argument(metavar="TOOL", help="a tool of it: see 'harness mcp tools'")],
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="[ARGUMENT=VALUE…]")] = None,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGUMENT=VALUE", help="as limit=5; a value that is no JSON is a text")
+    ] = None,
     url: Annotated[
         str | None,
         typer.Option("--url", metavar="URL", help="of a server that runs; the token is in PROMPTSALES_MCP_TOKEN"),
     ] = None,
-    role: Annotated[list[str] | None, typer.Option("--role", help="without --url: what you are")] = None,
+    role: Annotated[
+        list[str] | None, typer.Option("--role", help="without --url: what you are; may be repeated")
+    ] = None,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="where a picture goes")] = None,
 ) -> None:
     """Call a tool as an assistant would, and print the answer as JSON. Exit code 1 if the tool refuses."""

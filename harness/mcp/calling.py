@@ -50,7 +50,8 @@ def call_tool(
 ) -> Called:
     """Call it. Raises DataError, SourceError when the server cannot be reached or refuses the token, ServerUnavailable."""
     arguments = arguments_of(given)
-
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise DataError(f"--url {url!r}: write it as http://127.0.0.1:8765")
     statuses: list[int] = []
 
     async def work() -> Called:

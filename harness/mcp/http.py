@@ -7,6 +7,7 @@ behind a balancer may answer.
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,22 @@ def place_of(host: str, port: int, url: str | None, certificate: str | None, key
             f"listening on {host} needs --tls-cert and --tls-key, or --url https://… of the proxy before it"
         )
     return Place(host, port, base, certificate, key)
+
+
+def check_certificate(place: Place) -> None:
+    """Raises DataError: certificate and key cannot be read, or do not belong together."""
+    if place.certificate is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # A key with a password is refused: there is nobody to ask.
+        context.load_cert_chain(place.certificate, place.key, password=lambda: "")
+    except (OSError, ValueError) as error:  # of ssl, too
+        why = error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else ""
+        raise DataError(
+            f"--tls-cert {place.certificate}, --tls-key {place.key}: "
+            f"{why or 'not a certificate in PEM and its key, without a password'}"
+        ) from None
 
 
 def _ends_there(parts: SplitResult) -> bool:
