@@ -117,6 +117,11 @@ class Toy(Toolset):
         """One row."""
         return f"row {number}"
 
+    @resource("toy://gone", "What is gone", roles=ADMINS)
+    def gone(self, caller: Caller) -> str:
+        """Nothing."""
+        raise ToolRefused("there is no toy of that number")
+
     @prompt("Explain", roles=ANYBODY)
     def explain(self, caller: Caller, word: Annotated[str, Field(max_length=20)]) -> str:
         """Ask for an explanation."""

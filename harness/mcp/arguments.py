@@ -18,7 +18,10 @@ _LOGGED = 200  # characters of one text in the log
 
 def check_texts(arguments: Any) -> None:
     """Raises ToolRefused: too much, or text that no database takes."""
-    written = json.dumps(arguments, ensure_ascii=False, default=str)
+    try:
+        written = json.dumps(arguments, ensure_ascii=False, default=str)
+    except RecursionError:
+        raise ToolRefused("the arguments are nested too deeply") from None
     if len(written) > MOST_ARGUMENTS:
         raise ToolRefused(f"the arguments have more than {MOST_ARGUMENTS} characters")
     if "\\u0000" in written or any("\ud800" <= letter <= "\udfff" for letter in written):

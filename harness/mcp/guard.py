@@ -6,19 +6,21 @@ began. What cannot be logged or counted (PromptSales or the cache is away) is re
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import anyio
 import anyio.to_thread
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.shared.exceptions import MCPError
 from mcp.shared.uri_template import UriTemplate
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextContent
@@ -29,6 +31,7 @@ from harness.errors import HarnessError, ToolRefused
 from harness.mcp.arguments import check_arguments, check_texts, loggable
 from harness.mcp.model import ResourceSpec, Spec, ToolSpec
 from harness.mcp.running import CALLER
+from harness.mcp.turns import Turns
 from harness.promptsales.cache import Decision
 from harness.sso.model import Caller
 
@@ -36,6 +39,7 @@ logger = logging.getLogger("promptsales.mcp")
 
 _TARGET = 200  # characters of a name in the log
 _LONGEST_URI = 1000
+_AT_ONCE = 4  # calls of one caller: half of a database's sessions
 _SUBJECT = re.compile(r"[A-Za-z0-9._@+-]{1,80}")
 
 _CALLS = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
@@ -72,7 +76,17 @@ class _Offer:
     """Something that can be asked for."""
 
     spec: Spec
-    arguments: type[BaseModel]
+    arguments: FuncMetadata
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The names of its arguments."""
+        fields = self.arguments.arg_model.model_fields
+        return frozenset(field.alias or name for name, field in fields.items())
+
+    def read(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Arguments as the SDK will read them: a tool's, where not only a text will do, may be JSON in a text."""
+        return self.arguments.pre_parse_json(dict(arguments)) if isinstance(self.spec, ToolSpec) else arguments
 
 
 class Guard:
@@ -83,13 +97,16 @@ class Guard:
         self._server = ""
         self._offers: dict[tuple[str, str], _Offer] = {}
         self._templates: list[tuple[UriTemplate, _Offer]] = []
+        self._secrets = False
+        self._turns = Turns(_AT_ONCE)
 
-    def watch(self, server: str, offered: Mapping[str, tuple[Spec, type[BaseModel]]]) -> None:
+    def watch(self, server: str, offered: Mapping[str, tuple[Spec, FuncMetadata]]) -> None:
         """Know what the server of that name offers: by name what it is, and what arguments it takes."""
         self._server = server
-        for name, (spec, model) in offered.items():
-            offer = _Offer(spec, model)
+        for name, (spec, arguments) in offered.items():
+            offer = _Offer(spec, arguments)
             if isinstance(spec, ToolSpec):
+                self._secrets = self._secrets or bool(spec.secrets)
                 self._offers["tools/call", name] = offer
             elif isinstance(spec, ResourceSpec):
                 self._offers["resources/read", spec.uri] = offer
@@ -102,7 +119,7 @@ class Guard:
         """See :class:`mcp.server.context.ServerMiddleware`."""
         if ctx.method in _LISTS:
             return self._allowed(ctx, await call_next(ctx))
-        if ctx.method not in _CALLS:
+        if ctx.method not in _CALLS or ctx.request_id is None:  # a notification: nothing is done for it
             return await call_next(ctx)
         begin = time.perf_counter()
         params = dict(ctx.params or {})
@@ -112,8 +129,7 @@ class Guard:
 
         def entry(outcome: str, result: dict[str, Any] | None = None, error: str | None = None) -> Call:
             spent = (time.perf_counter() - begin) * 1000
-            secrets = offer.spec.secrets if offer and isinstance(offer.spec, ToolSpec) else frozenset()
-            masked = loggable(arguments, secrets)
+            masked = loggable(arguments, self._hidden(offer, arguments))
             rows, digest = (rows_of(result), digest_of(result)) if outcome == "ok" and result else (None, None)
             return Call(
                 self._server, ctx.method, target, caller, masked, outcome, rows, spent, digest, error and error[:1000]
@@ -123,29 +139,45 @@ class Guard:
             await _aside(self._limiter.hit, subject_of(caller), self._limited)
             self._check(caller, ctx.method, target, offer, arguments)
             if offer and isinstance(offer.spec, ToolSpec) and offer.spec.changes:
-                await _aside(self._log.append, entry("begun"), _unlogged)
+                await self._append(entry("begun"))
         except ToolRefused as error:
             await self._written(entry("refused", error=str(error)))
             return _refusal(ctx, str(error))
-        token = CALLER.set(caller)
+        failed: MCPError | None = None
         try:
-            result = _dumped(await call_next(ctx))
+            async with self._turn(caller):
+                result = _dumped(await call_next(ctx))
         except MCPError as error:
-            await self._written(entry("error", error=error.error.message))
-            raise
+            failed, done = error, entry("error", error=error.error.message)
         except (anyio.get_cancelled_exc_class(), Exception):
-            with anyio.CancelScope(shield=True):
-                await self._written(entry("error", error="it was cancelled, or failed inside the server"))
+            await self._written(entry("error", error="it was cancelled, or failed inside the server"))
             raise
-        finally:
-            CALLER.reset(token)
-        wrong = _error_of(result)
-        done = entry("error", result, wrong) if wrong is not None else entry("ok", result)
+        else:
+            wrong = _error_of(result)
+            done = entry("error", result, wrong) if wrong is not None else entry("ok", result)
         try:
-            await _aside(self._log.append, done, _unlogged)
+            await self._append(done)
         except ToolRefused as error:
             return _refusal(ctx, str(error))
+        if failed is not None:
+            raise failed
         return result
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, caller: Caller) -> AsyncIterator[None]:
+        """What is called meanwhile is called for them."""
+        async with self._turns.of(subject_of(caller)):
+            token = CALLER.set(caller)
+            try:
+                yield
+            finally:
+                CALLER.reset(token)
+
+    def _hidden(self, offer: _Offer | None, arguments: Mapping[str, Any]) -> frozenset[str]:
+        """Arguments whose values the log must not have: those that are secret, and those that may be, under a wrong name."""
+        spec, known = (offer.spec, offer.known) if offer else (None, frozenset())
+        named = spec.secrets if isinstance(spec, ToolSpec) else frozenset()
+        return named | (arguments.keys() - known if self._secrets else frozenset())
 
     def _asked(self, method: str, params: Mapping[str, Any]) -> tuple[_Offer | None, Mapping[str, Any]]:
         """What is asked for, None if there is no such thing, and with which arguments."""
@@ -192,12 +224,19 @@ class Guard:
             kind = {"tools/call": "tool", "prompts/get": "prompt"}.get(method, "resource")
             raise ToolRefused(f"{self._server} has no {kind} {target!r:.100} for you: your roles are {_roles(caller)}")
         check_texts(arguments)
-        check_arguments(offer.arguments, arguments)
+        read = offer.read(arguments)
+        check_texts(read)
+        check_arguments(offer.arguments.arg_model, read)
+
+    async def _append(self, call: Call) -> None:
+        """Log a call, also one whose client is gone. Raises ToolRefused if that fails."""
+        with anyio.CancelScope(shield=True):
+            await _aside(self._log.append, call, _unlogged)
 
     async def _written(self, call: Call) -> None:
         """Log a call that gave nothing away; if that fails, there is nothing to hold back."""
         try:
-            await _aside(self._log.append, call, _unlogged)
+            await self._append(call)
         except ToolRefused:
             logger.warning("%s: a call that was %s could not be logged", self._server, call.outcome)
 

@@ -19,7 +19,7 @@ from harness.mcp.running import Method, as_reader, as_tool
 def server_of(toolset: Toolset, guard: Guard) -> MCPServer[Any]:
     """The server of a toolset; whatever is asked of it passes ``guard``."""
     offered = {name: (spec, _callable(name, spec, method)) for name, spec, method in toolset.offered()}
-    guard.watch(toolset.name, {name: (spec, func_metadata(call).arg_model) for name, (spec, call) in offered.items()})
+    guard.watch(toolset.name, {name: (spec, func_metadata(call)) for name, (spec, call) in offered.items()})
     server: MCPServer[Any] = MCPServer(
         name=f"promptsales-{toolset.name}",
         title=toolset.title,
