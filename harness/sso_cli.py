@@ -132,7 +132,8 @@ def login(
     tokens = log_in(issuer, resource, who, _password())
     if keep:
         _kept().keep(tokens)
-        tell(f"logged in at {issuer}; 'harness sso token' gives the token", error=True)
+        more = f" --resource {resource}" if resource else ""
+        tell(f"logged in at {issuer}; 'harness sso token{more}' prints the token", error=True)
     else:
         tell(tokens.access)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from harness.errors import DataError, SourceError
+
+Answered = tuple[int, str]
+"""A status, and the header that says why a token is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,10 @@ def call_tool(
     arguments = arguments_of(given)
     if url is not None and not url.startswith(("http://", "https://")):
         raise DataError(f"--url {url!r}: write it as http://127.0.0.1:8765")
-    statuses: list[int] = []
+    answers: list[Answered] = []
 
     async def work() -> Called:
-        async with _client(server, url, token, roles, statuses) as client:
+        async with _client(server, url, token, roles, answers) as client:
             return _called(await client.call_tool(tool, arguments))
 
     try:
@@ -63,15 +67,15 @@ def call_tool(
     except (MCPError, httpx2.HTTPError, BaseExceptionGroup) as problem:  # task groups wrap what their tasks raise
         found = _innermost(problem)
         if url is not None and isinstance(found, MCPError | httpx2.HTTPError):
-            raise _answered(f"{url.rstrip('/')}/{server}/mcp", server, statuses) from None
+            raise _answered(f"{url.rstrip('/')}/{server}/mcp", server, answers) from None
         raise found from None
 
 
 @contextlib.asynccontextmanager
 async def _client(
-    server: str, url: str | None, token: str | None, roles: Sequence[str], statuses: list[int]
+    server: str, url: str | None, token: str | None, roles: Sequence[str], answers: list[Answered]
 ) -> AsyncIterator[Client]:
-    """``statuses``: of what a server answers, which the SDK does not tell."""
+    """``answers``: of a server, which the SDK does not tell."""
     if url is None:
         with contextlib.ExitStack() as stack:
             async with Client(_own(server, roles, stack)) as client:
@@ -79,7 +83,7 @@ async def _client(
         return
 
     async def note(answer: httpx2.Response) -> None:
-        statuses.append(answer.status_code)
+        answers.append((answer.status_code, answer.headers.get("www-authenticate", "")))
 
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with (
@@ -103,14 +107,19 @@ def _own(server: str, roles: Sequence[str], stack: contextlib.ExitStack) -> Any:
     return found.servers(always(caller))[server]
 
 
-def _answered(address: str, server: str, statuses: Sequence[int]) -> SourceError:
-    if not statuses:
+def _answered(address: str, server: str, answers: Sequence[Answered]) -> SourceError:
+    statuses = dict(answers)
+    if not answers:
         return SourceError(f"{address} cannot be reached: is 'harness mcp serve {server} --http' running?")
     if 401 in statuses:
-        return SourceError(f"{address} takes no call without a good token: put one into PROMPTSALES_MCP_TOKEN")
+        said = re.search(r'error_description="([^"]{1,200})"', statuses[401])
+        why = said[1] if said and said[1].isprintable() else "a call needs a token"
+        return SourceError(
+            f"{address}: {why}: put one into PROMPTSALES_MCP_TOKEN ('harness sso login EMAIL --resource {address}')"
+        )
     if 404 in statuses:
         return SourceError(f"{address}: there is no such server")
-    return SourceError(f"{address} answers with HTTP status {statuses[-1]}: try again later")
+    return SourceError(f"{address} answers with HTTP status {answers[-1][0]}: try again later")
 
 
 def _called(result: Any) -> Called:

@@ -110,9 +110,9 @@ def test_from_the_log_in_to_the_tool_and_out_again(start: Start, seeded: World) 
 
     assert not call("promptads", ads, "campaign", "campaign_id=1").failed
     assert '"masked": true' in call("promptcrm", crm, "client_history", "client_id=1").text
-    with pytest.raises(SourceError, match="takes no call without a good token"):
+    with pytest.raises(SourceError, match=r"for another audience.*PROMPTSALES_MCP_TOKEN"):
         call("promptcrm", ads, "client_history", "client_id=1")
-    with pytest.raises(SourceError, match="takes no call without a good token"):
+    with pytest.raises(SourceError, match="needs a token: put one into PROMPTSALES_MCP_TOKEN"):
         call("promptads", "", "campaign", "campaign_id=1")
 
     assert _by_the_sdk(f"{url}/promptads/mcp", email) == "campaign"
@@ -125,7 +125,7 @@ def test_from_the_log_in_to_the_tool_and_out_again(start: Start, seeded: World) 
 
     link.execute("SELECT revoke_all(%s)", [ana])
     for name, token, tool in (("promptads", ads, "active_campaigns"), ("promptcrm", crm, "client_history")):
-        with pytest.raises(SourceError, match="takes no call without a good token"):
+        with pytest.raises(SourceError, match="the session has ended"):
             call(name, token, tool)
 
     logged = [one for one in seeded.log() if one[3] == email]
@@ -242,7 +242,7 @@ def test_without_databases_it_says_what_to_do(tmp_path: Any) -> None:
         env=bare, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 3
-    assert "no promptsales (not up: start it with 'harness up')" in done.stderr
+    assert "promptsales, promptads, cache: not up: start it with 'harness up', or say where they are" in done.stderr
     assert done.stdout == ""
 
 
