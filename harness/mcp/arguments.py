@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from harness.errors import ToolRefused
+from harness.errors import ToolRefused, did_you_mean
 
 MASKED = "[masked]"
 MOST_ARGUMENTS = 8 * 1024
@@ -31,16 +31,27 @@ def check_texts(arguments: Any) -> None:
 def check_arguments(model: type[BaseModel], arguments: Mapping[str, Any]) -> None:
     """Raises ToolRefused that names each argument that is wrong and why, without its value."""
     known = {field.alias or name for name, field in model.model_fields.items()}
-    wrong = [f"{name!r:.60}: there is no such argument" for name in arguments if name not in known]
+    wrong = [
+        f"{name!r:.60}: there is no such argument{did_you_mean(name[:60], known).removesuffix('?')}"
+        for name in arguments
+        if name not in known
+    ]
     try:
         model.model_validate(arguments)
     except ValidationError as error:
         wrong += [
-            f"{'.'.join(map(str, one['loc']))}: {one['msg'][0].lower()}{one['msg'][1:]}"
+            f"{'.'.join(map(str, one['loc']))}: {_why(one['type'], one['msg'])}"
             for one in error.errors(include_input=False, include_context=False, include_url=False)
         ]
     if wrong:
         raise ToolRefused(f"{'; '.join(wrong[:5])} (arguments: {', '.join(sorted(known)) or 'none'})")
+
+
+def _why(kind: str, message: str) -> str:
+    """What is wrong with a value, of pydantic's error; of a day, what would be right."""
+    if kind.startswith("date_"):
+        return "input should be a day, written 2026-01-31"
+    return f"{message[0].lower()}{message[1:]}"
 
 
 def loggable(arguments: Mapping[str, Any], secrets: frozenset[str]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextConten
 from pydantic import BaseModel
 
 from harness.ai_log.model import Call
-from harness.errors import HarnessError, ToolRefused
+from harness.errors import HarnessError, ToolRefused, did_you_mean
 from harness.mcp.arguments import check_arguments, check_texts, loggable
 from harness.mcp.model import ResourceSpec, Spec, ToolSpec
 from harness.mcp.running import CALLER
@@ -222,7 +222,13 @@ class Guard:
         # What a caller may not use is not there for them.
         if offer is None or not caller.is_one_of(offer.spec.roles):
             kind = {"tools/call": "tool", "prompts/get": "prompt"}.get(method, "resource")
-            raise ToolRefused(f"{self._server} has no {kind} {target!r:.100} for you: your roles are {_roles(caller)}")
+            theirs = [
+                name for (of, name), one in self._offers.items() if of == method and caller.is_one_of(one.spec.roles)
+            ]
+            raise ToolRefused(
+                f"{self._server} has no {kind} {target!r:.100} for you{did_you_mean(target[:100], theirs) or ':'} "
+                f"your roles are {_roles(caller)}"
+            )
         check_texts(arguments)
         read = offer.read(arguments)
         check_texts(read)

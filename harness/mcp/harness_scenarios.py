@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.errors import ScenarioError, ToolRefused
+from harness.errors import ScenarioError, ToolRefused, did_you_mean
 from harness.evidence.verdict import expected_words
 from harness.mcp.harness_runs import shown
 from harness.mcp.model import Answer
@@ -126,7 +126,11 @@ class Catalogue:
         self._lock = threading.Lock()
 
     def entries(self) -> list[Entry]:
-        """All of them in the order of their ids; files of plans and load are none."""
+        """All of them in the order of their ids; files of plans and load are none. Raises ToolRefused without a folder."""
+        if not self.folder.is_dir():
+            raise ToolRefused(
+                "there are no scenarios here: whoever starts this server gives their folder (--scenarios DIR)"
+            )
         with self._lock:
             found = {path: self._of(path) for path in self._files()}
             self._read = {path: one for path, one in self._read.items() if path in found}
@@ -143,11 +147,13 @@ class Catalogue:
         return sorted(made, key=lambda entry: (entry.id, entry.relative))
 
     def find(self, scenario_id: str) -> Entry:
-        """A scenario by its id. Raises ToolRefused."""
-        for entry in self.entries():
-            if entry.id == scenario_id:
+        """A scenario by its id, or its file's path below the folder. Raises ToolRefused."""
+        entries = self.entries()
+        for entry in entries:
+            if scenario_id in (entry.id, entry.relative):
                 return entry
-        raise ToolRefused(f"there is no scenario {shown(scenario_id)}: list_scenarios says which there are")
+        hint = did_you_mean(scenario_id[:200], [entry.id for entry in entries])
+        raise ToolRefused(f"there is no scenario {shown(scenario_id)}{hint or ':'} list_scenarios says which there are")
 
     def readable(self, scenario_id: str) -> tuple[Entry, Scenario]:
         """The same, of one that has no mistake. Raises ToolRefused."""
