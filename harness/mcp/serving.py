@@ -7,8 +7,7 @@ import logging
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
@@ -18,11 +17,11 @@ from harness.mcp.bearer import caller_of
 from harness.mcp.http import Place, app_of
 from harness.mcp.local import always
 from harness.mcp.opening import LOG_GATE, Opened
+from harness.servers.logins import kept
 from harness.sso.model import Caller
 from harness.sso.serve import listen
 from harness.sso.verify import TokenVerifier, VerifierSettings, open_verifier
 
-_KEEP_SECONDS = 5.0
 _AT_ONCE = 1000  # connections of clients
 _SESSIONS = 4  # connections of one server for its tokens
 _GRACE_SECONDS = 5  # for requests that are being answered when the server is ended
@@ -31,24 +30,6 @@ _GRACE_SECONDS = 5  # for requests that are being answered when the server is en
 def log_to_stderr(level: str = "WARNING") -> None:
     """What the server and the SDK have to say goes to stderr, a line each: stdout is the protocol's."""
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-
-
-@contextlib.contextmanager
-def kept(opened: Opened) -> Iterator[None]:
-    """Meanwhile the logins are looked after: see :meth:`harness.servers.logins.Entered.keep`."""
-    over = threading.Event()
-
-    def keep() -> None:
-        while not over.wait(_KEEP_SECONDS):
-            opened.entered.keep()
-
-    thread = threading.Thread(target=keep, name="mcp-logins", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def serve_stdio(opened: Opened, caller: Caller, close: Callable[[], None]) -> None:
@@ -65,7 +46,7 @@ def serve_stdio(opened: Opened, caller: Caller, close: Callable[[], None]) -> No
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    with kept(opened):
+    with kept(opened.entered):
         anyio.run(server.run_stdio_async)
 
 
@@ -104,5 +85,5 @@ def serve_http(opened: Opened, place: Place, settings: VerifierSettings, ready: 
         listening = stack.enter_context(listen(place.host, place.port))
         for name in opened.toolsets:
             ready(f"{name}: {place.resource(name)}")
-        with kept(opened), contextlib.suppress(KeyboardInterrupt), sigterm_ends():
+        with kept(opened.entered), contextlib.suppress(KeyboardInterrupt), sigterm_ends():
             uvicorn.Server(config).run([listening])

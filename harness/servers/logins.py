@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import secrets
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,9 @@ from harness.servers.base import Target
 from harness.servers.logins_postgresql import PostgreSQLLogin
 from harness.servers.logins_sqlserver import SQLServerLogin
 from harness.servers.urls import scrub
+
+KEEP_SECONDS = 5.0
+"""From one look at logins to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,24 @@ def logins(
         entered.targets = made
         entered.notes = tuple(notes)
         yield entered
+
+
+@contextlib.contextmanager
+def kept(entered: Entered) -> Iterator[None]:
+    """Meanwhile :meth:`Entered.keep` is called every few seconds."""
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(KEEP_SECONDS):
+            entered.keep()
+
+    keeper = threading.Thread(target=keep, name="logins", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        over.set()
+        keeper.join(30)
 
 
 def one_line(text: str, url: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -17,7 +18,7 @@ import uvicorn
 
 from harness.errors import ServerError, SourceError
 from harness.servers.base import Target, is_loopback
-from harness.servers.logins import LoginFor, logins
+from harness.servers.logins import LoginFor, kept, logins
 from harness.sso.app import issuer_app
 from harness.sso.keys import Keys
 from harness.sso.provider import IssuerSettings
@@ -25,9 +26,6 @@ from harness.sso.sessions import Sessions
 
 LOGIN = LoginFor("promptsales", "promptsales_sso")
 PREFIX = "psh_sso_"
-KEEP = 5.0
-"""Seconds from one look at our login to the next."""
-
 TIDY = 3600.0
 """Seconds from one clearing away of old sessions to the next."""
 
@@ -41,19 +39,8 @@ def entered(target: Target, note: Callable[[str], None]) -> Iterator[Target]:
     with logins({"promptsales": target}, [LOGIN], PREFIX, valid=None) as ours:
         for line in ours.notes:
             note(line)
-        over = threading.Event()
-
-        def keep() -> None:
-            while not over.wait(KEEP):
-                ours.keep()
-
-        keeper = threading.Thread(target=keep, name="sso-login", daemon=True)
-        keeper.start()
-        try:
+        with kept(ours):
             yield ours.targets[LOGIN]
-        finally:
-            over.set()
-            keeper.join(30)
 
 
 def serve(settings: IssuerSettings, target: Target, keys: Keys, listening: socket.socket) -> None:
@@ -107,7 +94,8 @@ def listen(host: str, port: int) -> socket.socket:
         if listening is not None:
             listening.close()
         why = problem.strerror if isinstance(problem, socket.gaierror) else os.strerror(problem.errno or 0)
-        raise ServerError(f"{host}:{port}: cannot be listened on: {why}") from None
+        advice = "; --port chooses another" if problem.errno == errno.EADDRINUSE else ""
+        raise ServerError(f"{host}:{port}: cannot be listened on: {why}{advice}") from None
     return listening
 
 
