@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl, ConfigDict, TypeAdapter
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -126,12 +127,12 @@ def app_of(
     async def living(_: Request) -> Response:
         return JSONResponse({"status": "alive"})
 
+    probe = _Probe(ready)
+
     async def readiness(_: Request) -> Response:
-        try:
-            await anyio.to_thread.run_sync(ready)
-        except HarnessError:
-            return JSONResponse({"status": "databases are away"}, 503)
-        return JSONResponse({"status": "ready"})
+        if await probe.good():
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "databases are away"}, 503)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -144,6 +145,33 @@ def app_of(
     return Starlette(routes=[*health, *routes], lifespan=lifespan)
 
 
+class _Probe:
+    """Whether the databases answer. They are asked once a second and one at a time, however many want to know: who asks
+    shows no token, and must not take connections and threads from those who do."""
+
+    def __init__(self, ready: Callable[[], None]) -> None:
+        self._ready = ready
+        self._one_at_a_time = anyio.Lock()
+        self._thread = anyio.CapacityLimiter(1)
+        self._until = 0.0
+        self._good = False
+
+    async def good(self) -> bool:
+        """As it was found a second ago at most."""
+        async with self._one_at_a_time:
+            if time.monotonic() >= self._until:
+                self._good = await anyio.to_thread.run_sync(self._ask, limiter=self._thread)
+                self._until = time.monotonic() + 1
+            return self._good
+
+    def _ask(self) -> bool:
+        try:
+            self._ready()
+        except HarnessError:
+            return False
+        return True
+
+
 def _posts(app: ASGIApp) -> ASGIApp:
     """Without the stream that a client can listen on: nothing is ever said there, and it would stay open after a log-out.
 
@@ -154,7 +182,8 @@ def _posts(app: ASGIApp) -> ASGIApp:
         if scope["type"] == "http" and scope["method"] != "POST":
             await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
         else:
-            await app(scope, receive, send)
+            with contextlib.suppress(ClientDisconnect):  # before all of its request was here
+                await app(scope, receive, send)
 
     return only
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from mcp_toy import Toys, somebody, text_of
 from harness.errors import DataError, SourceError, TokenRefused
 from harness.mcp.bearer import caller_of
 from harness.mcp.guard import Guard
-from harness.mcp.http import Place, place_of
+from harness.mcp.http import Place, app_of, place_of
 from harness.mcp.server import server_of
 from harness.sso.model import Caller
 
@@ -247,3 +248,41 @@ def test_places() -> None:
     assert place_of("::1", 8765, None, None, None).url == "http://[::1]:8765"
     assert place_of("0.0.0.0", 1, "https://mcp.example/", None, None).url == "https://mcp.example"
     assert place_of("10.0.0.1", 1, None, "a.pem", "b.pem").url == "https://10.0.0.1:1"
+
+
+def test_who_asks_whether_it_is_ready_needs_no_token_and_costs_little(toys: Toys, tokens: Tokens) -> None:
+    asked = 0
+
+    def ready() -> None:
+        nonlocal asked
+        asked += 1
+
+    place = place_of("127.0.0.1", 8765, None, None, None)
+    guard = Guard(caller_of, toys.counter, toys.log)
+    app = app_of({"toy": server_of(toys.toolset, guard)}, {"toy": tokens}, place, ISSUER, ready)
+
+    async def work() -> None:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app)) as http, anyio.create_task_group() as group:
+            for _ in range(100):
+                group.start_soon(http.get, f"{place.url}/readyz")
+
+    anyio.run(work)
+    assert 1 <= asked < 20, "the databases are asked once a second"
+
+
+@pytest.mark.parametrize("version", ["2026-07-28", "2025-06-18"])
+def test_a_client_that_goes_before_its_request_is_whole_is_no_error(
+    place: Place, toys: Toys, version: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = (place.host, place.port)
+    begin = (
+        f"POST /toy/mcp HTTP/1.1\r\nHost: {place.host}:{place.port}\r\nAuthorization: Bearer ana\r\n"
+        f"Accept: {TAKES['Accept']}\r\nContent-Type: application/json\r\nMCP-Protocol-Version: {version}\r\n"
+        "Content-Length: 1000\r\n\r\n{"
+    )
+    for _ in range(5):
+        with socket.create_connection(address) as link:
+            link.sendall(begin.encode())
+    for _ in range(2):
+        assert not ask(place, "ana", "rows", {"word": "a"}).is_error
+    assert "Exception in ASGI application" not in caplog.text
