@@ -95,11 +95,17 @@ def as_markdown(found: Sequence[Offer]) -> str:
 def as_table(found: Sequence[Offer]) -> Iterator[Table]:
     """The same for a terminal, a table for each server."""
     for server in dict.fromkeys(one.server for one in found):
-        table = Table("", "name", "arguments", "what it gives", "roles", title=server, title_justify="left", box=SIMPLE)
-        for one in found:
-            if one.server == server:
-                cells = (one.kind, one.name, one.takes, one.sentence, one.roles)
-                table.add_row(*map(Text, cells))  # no markup: arguments stand in brackets
+        theirs = [one for one in found if one.server == server]
+        table = Table(title=server, title_justify="left", box=SIMPLE, pad_edge=False)
+        table.add_column("", no_wrap=True)
+        # However narrow it is, a name that one has to type stands in one piece; only URIs are folded.
+        longest = max(len(one.name) for one in theirs if "/" not in one.name)
+        table.add_column("name and arguments", min_width=longest, ratio=2, overflow="fold")
+        table.add_column("what it gives", ratio=3)
+        table.add_column("roles", width=max(len(role) for one in theirs for role in one.roles.split()))
+        for one in theirs:
+            name = Text(one.name) + Text(f"\n{one.takes}" if one.takes else "", style="dim")
+            table.add_row(Text(one.kind), name, Text(one.sentence), Text(one.roles))  # no markup: there are brackets
         yield table
 
 
