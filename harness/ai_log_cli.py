@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.errors import ServerUnavailable
+from harness.errors import DataError, ServerUnavailable
 from harness.terminal import console as make_console
-from harness.terminal import say, tell
+from harness.terminal import progress, say, tell
 
 if TYPE_CHECKING:
     from harness.ai_log.read import Reader
@@ -44,7 +44,7 @@ def check(
     problems = [str(one) for one in check_page(file)]
     asked = "the log itself was not asked"
     if not offline and (url := _url(servers)) is not None and not problems:
-        with _reader(url) as reader, _progress("the AI log") as now:
+        with _reader(url) as reader, progress("the AI log", QUIET) as now:
             verdict = walk(reader, heard=lambda entries: now(f"the AI log: entry {entries:,}"))
             problems += [f"promptsales: {one}" for one in verdict.problems]
             problems += [str(one) for one in check_against(file, reader)]
@@ -77,14 +77,17 @@ def export(
     """Write the calls of the MCP servers as a table, a row each. The chain is verified on the way."""
     from harness.ai_log.markdown import Filter
     from harness.ai_log.page import part_of_servers, write_export
+    from harness.ai_log.verify import verify as walk
 
     wanted = Filter(since.date() if since else None, until.date() if until else None, name, server)
-    with _reader(_needed(servers)) as reader, _progress("the AI log") as now:
+    with _reader(_needed(servers)) as reader, progress("the AI log", QUIET) as now:
 
         def heard(entries: int) -> None:
             now(f"the AI log: entry {entries:,}")
 
         if write is None:
+            if problems := walk(reader, heard=heard).problems:  # before the first line, which may go into a file
+                raise DataError(f"the AI log is not whole: {problems[0]}; nothing was written")
             for line in part_of_servers(reader, wanted):
                 tell(line)
             return
@@ -122,7 +125,7 @@ def verify(
 
     console = make_console()
     anchor = anchor_in(file) if file.exists() else None
-    with _reader(_needed(servers)) as reader, _progress("the AI log") as now:
+    with _reader(_needed(servers)) as reader, progress("the AI log", QUIET) as now:
         verdict = walk(reader, anchor, lambda entries: now(f"the AI log: entry {entries:,}"))
     for problem in verdict.problems:
         say(console, f"✗ {problem}")
@@ -182,26 +185,3 @@ def _reader(url: str) -> Iterator[Reader]:
 
     with open_reader(url) as reader:
         yield reader
-
-
-@contextmanager
-def _progress(text: str) -> Iterator[Callable[[str], None]]:
-    """A line that turns, after two seconds; silent in a pipe."""
-    import threading
-
-    from rich.console import Console
-
-    where = Console(stderr=True)
-    if not where.is_terminal:
-        yield lambda line: None
-        return
-    status = where.status(text)
-    timer = threading.Timer(QUIET, status.start)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield status.update
-    finally:
-        timer.cancel()
-        timer.join()
-        status.stop()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,7 @@ import typer
 from harness.errors import EtlError, ServerUnavailable, did_you_mean
 from harness.servers.base import Target
 from harness.terminal import console as make_console
-from harness.terminal import say, short, tell
+from harness.terminal import progress, say, short, tell
 
 if TYPE_CHECKING:
     from harness.etl.hop import Hop
@@ -200,7 +199,7 @@ def variables(
 def _launch(targets: Mapping[str, Target], missing: Mapping[str, str], hop: Hop) -> Launched:
     from harness.etl.run import run as run_round
 
-    with _progress("the ETL") as now:
+    with progress("the ETL", QUIET) as now:
         return run_round(targets, hop, missing=missing, on_text=now)
 
 
@@ -267,29 +266,8 @@ def _hop() -> Hop:
 
     if found := find():
         return found
-    with _progress("Apache Hop") as now:
+    with progress("Apache Hop", QUIET) as now:
         return bring(lambda done, total: now(f"Apache Hop: {done / 1e6:.0f} of {total / 1e6:.0f} MB"))
-
-
-@contextmanager
-def _progress(text: str) -> Iterator[Callable[[str], None]]:
-    """A line that turns, after two seconds; silent in a pipe."""
-    from rich.console import Console
-
-    where = Console(stderr=True)
-    if not where.is_terminal:
-        yield lambda line: None
-        return
-    status = where.status(text)
-    timer = threading.Timer(QUIET, status.start)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield status.update
-    finally:
-        timer.cancel()
-        timer.join()
-        status.stop()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,14 +37,26 @@ def tell(text: str, *, error: bool = False) -> None:
 
 
 @contextmanager
-def progress(text: str) -> Iterator[Callable[[str], None]]:
-    """A line that turns while something takes its time; silent in a pipe."""
+def progress(text: str, after: float = 0.0) -> Iterator[Callable[[str], None]]:
+    """A line that turns while something takes its time, once it has taken ``after`` seconds; silent in a pipe."""
     where = Console(stderr=True)
     if not where.is_terminal:
         yield lambda line: None
         return
-    with where.status(text) as status:
+    status = where.status(text)
+    timer = threading.Timer(after, status.start)
+    timer.daemon = True
+    if after > 0:
+        timer.start()
+    else:
+        status.start()
+    try:
         yield status.update
+    finally:
+        timer.cancel()
+        if after > 0:
+            timer.join()
+        status.stop()
 
 
 def short(path: Path) -> str:

@@ -257,6 +257,8 @@ class opened:
         self._file = file
         try:
             self._stream = file.open(encoding="utf-8", newline="")
+        except FileNotFoundError:
+            raise DataError(f"{file}: there is no such page: go to the folder that has it, or name it") from None
         except OSError as error:
             raise DataError(f"{file}: cannot be read: {error.strerror or error}") from None
 

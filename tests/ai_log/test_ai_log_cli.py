@@ -52,7 +52,7 @@ def log(promptsales_db: Database) -> Iterator[AiLog]:
 def test_no_servers(tmp_path: Path, word: str) -> None:
     done = command(word, cwd=tmp_path)
     assert done.returncode == 3
-    assert done.stderr == "harness: promptsales: not up: start it with 'harness up', or give its URL\n"
+    assert done.stderr == "harness: promptsales: not up: start it with 'harness up', or say where it is (PROMPTSALES_URL)\n"
 
 
 def test_check_without_a_server_looks_at_the_page(page: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_page_that_is_not_there(tmp_path: Path) -> None:
         done = command(*words, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (
             1,
-            "harness: docs/AI_LOG.md: cannot be read: No such file or directory\n",
+            "harness: docs/AI_LOG.md: there is no such page: go to the folder that has it, or name it\n",
         )
 
 
