@@ -90,11 +90,11 @@ class HarnessTools(Toolset):
         self,
         caller: Caller,
         family: Annotated[
-            str | None, Field(max_length=100, description="Only of this folder: deadlock, lost_update")
+            str | None, Field(max_length=100, description="Only of this folder, as 'deadlock' or 'lost_update'")
         ] = None,
         shows_what: Annotated[
             str | None,
-            Field(max_length=60, description="Only those that expect this phenomenon, or bear this mark: write skew"),
+            Field(max_length=60, description="Only those that expect this phenomenon, or bear this mark, as 'write skew'"),
         ] = None,
         engine: Annotated[Engine | None, Field(description="Only those that speak of this engine")] = None,
         limit: Limit = 20,
@@ -137,7 +137,7 @@ class HarnessTools(Toolset):
         scenario_id: ScenarioId,
         database: Annotated[Logical | None, Field(description="Only its cases on this database")] = None,
         level: Annotated[
-            str | None, Field(max_length=40, description="Only its cases at this level: read committed")
+            str | None, Field(max_length=40, description="Only its cases at this level, as 'read committed'")
         ] = None,
     ) -> ScenarioRun:
         """Run a scenario on throw-away servers that are started for it, and say for each case what came of it.

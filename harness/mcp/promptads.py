@@ -23,7 +23,7 @@ LOGINS: tuple[LoginFor, ...] = (LoginFor("promptads", "promptads_mcp"),)
 
 MOST_ADS = 100
 
-Id = Annotated[int, Field(ge=1, le=2**31 - 1, description="A campaign's id")]
+Id = Annotated[int, Field(ge=1, le=2**31 - 1, description="A campaign's id, as find_campaigns gives it")]
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 Objective = Literal["awareness", "traffic", "leads", "sales"]
 Status = Literal["draft", "active", "paused", "finished"]
@@ -170,8 +170,9 @@ class PromptAds(Toolset):
     ) -> ActiveCampaigns:
         """Campaigns that are active and run on a day (today), with budget, what they have spent until then, and their pace.
 
-        Those that end first come first. Drafts, paused and finished campaigns are left out. To go on, give the same day
-        as as_of says, with next_cursor.
+        Those that end first come first. Drafts, paused and finished campaigns are left out. If there are none, and
+        measured_until is before today, ask for that day (on). To go on, give the same day as as_of says, with
+        next_cursor.
         """
         day = on or self._today()
         end, id_ = after("active_campaigns", cursor, date, int) or (date(1900, 1, 1), 0)

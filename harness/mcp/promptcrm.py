@@ -26,7 +26,7 @@ CLERKS = ANALYSTS | STEWARDS
 MOST_DAYS = 366
 _SECONDS = 10.0  # all sales of a year are added up
 
-Id = Annotated[int, Field(ge=1, le=2**31 - 1, description="A client's id")]
+Id = Annotated[int, Field(ge=1, le=2**31 - 1, description="A client's id, as best_clients and clients_near give it")]
 MOST_FOUND = 20
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 

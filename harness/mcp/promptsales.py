@@ -112,7 +112,7 @@ class PromptSales(Toolset):
         caller: Caller,
         month: MonthText,
         order_by: Annotated[
-            OrderBy, Field(description="What the greatest comes first of; return: revenue by cost")
+            OrderBy, Field(description="What to order by, the greatest first; return: revenue by cost")
         ] = "revenue",
         limit: Limit = 20,
         cursor: Cursor = None,
