@@ -94,7 +94,9 @@ class HarnessTools(Toolset):
         ] = None,
         shows_what: Annotated[
             str | None,
-            Field(max_length=60, description="Only those that expect this phenomenon, or bear this mark, as 'write skew'"),
+            Field(
+                max_length=60, description="Only those that expect this phenomenon, or bear this mark, as 'write skew'"
+            ),
         ] = None,
         engine: Annotated[Engine | None, Field(description="Only those that speak of this engine")] = None,
         limit: Limit = 20,
