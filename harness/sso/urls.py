@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import SplitResult, urlsplit
 
 from harness.errors import DataError
 from harness.servers.base import is_loopback
+
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+"""A name or an address; other signs would mean something in a page's policy, where a host stands too."""
 
 
 def parts_of(url: str) -> SplitResult | None:
@@ -19,7 +23,7 @@ def parts_of(url: str) -> SplitResult | None:
         return None
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or "#" in url:
         return None
-    return parts
+    return parts if _HOST.fullmatch(parts.hostname) else None
 
 
 def is_safe(url: str, most: int = 2000) -> bool:

@@ -199,6 +199,10 @@ def test_nobody_is_sent_where_the_client_has_not_registered(flow, uri):
         {"redirect_uris": ["https://user:secret@example.com/"]},
         {"redirect_uris": ["https://example.com/#part"]},
         {"redirect_uris": ["http://localhost.evil.example/"]},
+        {"redirect_uris": ["https://a;sandbox/"]},  # a host stands in the page's policy
+        {"redirect_uris": ["https://a,sandbox/"]},
+        {"redirect_uris": ["https://*/"]},
+        {"redirect_uris": ["https://a'unsafe-inline'/"]},
         {"redirect_uris": []},
         {"redirect_uris": [f"https://example.com/{n}" for n in range(11)]},
         {"redirect_uris": ["https://example.com/" + "x" * 600]},
