@@ -23,7 +23,7 @@ ISSUER = "http://127.0.0.1:9"
 @contextlib.contextmanager
 def listening(app: ASGIApp, port: socket.socket) -> Iterator[None]:
     """The application, on a socket that is bound already."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2, timeout_keep_alive=75))
     thread = threading.Thread(target=server.run, args=([port],), daemon=True)
     thread.start()
     try:

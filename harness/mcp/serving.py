@@ -23,6 +23,7 @@ from harness.sso.serve import listen
 from harness.sso.verify import TokenVerifier, VerifierSettings, open_verifier
 
 _AT_ONCE = 1000  # connections of clients
+_KEEP_ALIVE = 75  # seconds that a client's connection may rest; with fewer, a slow client meets its end
 _SESSIONS = 4  # connections of one server for its tokens
 _GRACE_SECONDS = 5  # for requests that are being answered when the server is ended
 
@@ -79,6 +80,7 @@ def serve_http(opened: Opened, place: Place, settings: VerifierSettings, ready: 
             server_header=False,
             proxy_headers=False,
             ws="none",
+            timeout_keep_alive=_KEEP_ALIVE,
             limit_concurrency=_AT_ONCE,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )

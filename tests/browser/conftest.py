@@ -1,32 +1,24 @@
-"""A real browser: the system's Chromium, driven by Playwright. Nothing is downloaded; a test says so where one lacks."""
+"""A report in a real browser."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import chromium
 from report.beside import hostile_load, hostile_pair, hostile_series, kept_run, thousand, two_runs
 from report.samples import nasty
 
 Open = Callable[..., Any]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
-    )
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-quic", "--disable-gpu"])
+    """A headless Chromium, for as long as tests of one module want it: see :func:`chromium.chromium`."""
+    with chromium() as made:
         yield made
-        made.close()
 
 
 class Watched:
