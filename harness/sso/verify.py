@@ -184,13 +184,16 @@ class TokenVerifier:
         """The caller as the token says."""
         if "nonce" in claims or "at_hash" in claims or claims.get("typ", "Bearer") not in ("Bearer", "at+jwt"):
             raise TokenRefused("the token is no access token, but one that says who has logged in")
+        subject = str(claims["sub"])
+        if not subject.strip() or subject != _text(subject):
+            raise TokenRefused("the token does not say whose it is: its subject is empty, too long, or not printable")
         names = self._settings.role_names
         roles = {names.get(name, name) for name in _roles(claims, self._settings.roles_claim or "")}
         name = next((_text(claims[key]) for key in ("email", "preferred_username", "name") if claims.get(key)), "")
         session = claims.get("sid") or claims.get("session_state")
         return Caller(
-            subject=_text(claims["sub"]),
-            name=name or _text(claims["sub"]),
+            subject=subject,
+            name=name or subject,
             roles=frozenset(roles) & frozenset(ROLES),
             client=_text(claims.get("client_id") or claims.get("azp") or ""),
             issuer=self._settings.issuer,

@@ -294,3 +294,10 @@ def test_nothing_is_asked_for_a_forged_token(fake, foreign):
     with pytest.raises(TokenRefused):
         verifier.verify("x" * (LONGEST + 1))
     assert "/introspect" not in fake.asked
+
+
+@pytest.mark.parametrize("subject", ["", " ", "\u202e", "an\u200ba", "ana\n", "x" * 300], ids=ascii)
+def test_a_subject_is_taken_as_it_is_or_not_at_all(fake, foreign, subject):
+    """Two that differ only in what is left out of them would be one person, to the log and to the counter of calls."""
+    with pytest.raises(TokenRefused, match="does not say whose it is"):
+        foreign().verify(signed(theirs(fake, sub=subject)))
