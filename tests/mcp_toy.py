@@ -132,7 +132,7 @@ class Toy(Toolset):
 
 @dataclass
 class Counter:
-    """Lets through so many, then none."""
+    """Lets through so many of a subject, then none."""
 
     most: int = 10**6
     seen: list[str] = field(default_factory=list)
@@ -142,7 +142,7 @@ class Counter:
         if self.away:
             raise SourceError("redis://:hunter2@cache is away")
         self.seen.append(subject)
-        return Decision(len(self.seen) <= self.most, 0, 1500)
+        return Decision(self.seen.count(subject) <= self.most, 0, 1500)
 
 
 @dataclass

@@ -71,6 +71,10 @@ Admit = Callable[[ServerRequestContext[Any, Any]], Caller]
 """Who a request is from. Raises ToolRefused."""
 
 
+class _TooMany(ToolRefused):
+    """The limiter does not let it through."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Offer:
     """Something that can be asked for."""
@@ -141,7 +145,8 @@ class Guard:
             if offer and isinstance(offer.spec, ToolSpec) and offer.spec.changes:
                 await self._append(entry("begun"))
         except ToolRefused as error:
-            await self._written(entry("refused", error=str(error)))
+            if not isinstance(error, _TooMany) or await self._is_news(caller):
+                await self._written(entry("refused", error=str(error)))
             return _refusal(ctx, str(error))
         failed: MCPError | None = None
         try:
@@ -213,7 +218,17 @@ class Guard:
     def _limited(self, decision: Decision) -> None:
         if not decision.allowed:
             seconds = max(1, -(-decision.retry_after_ms // 1000))
-            raise ToolRefused(f"too many calls: try again in {seconds} s")
+            raise _TooMany(f"too many calls: try again in {seconds} s")
+
+    async def _is_news(self, caller: Caller) -> bool:
+        """Whether one call too many is logged: as many of them are as are let through, or they would fill the log."""
+        try:
+            await _aside(self._limiter.hit, _digest(f"too many {subject_of(caller)}"), self._limited)
+        except _TooMany:
+            return False
+        except ToolRefused:  # that cannot be told now
+            return True
+        return True
 
     def _check(
         self, caller: Caller, method: str, target: str, offer: _Offer | None, arguments: Mapping[str, Any]
@@ -251,7 +266,11 @@ def subject_of(caller: Caller) -> str:
     """The caller as the rate limiter's keys can have them."""
     if _SUBJECT.fullmatch(caller.subject):
         return caller.subject
-    return hashlib.sha256(caller.subject.encode("utf-8", "replace")).hexdigest()
+    return _digest(caller.subject)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def rows_of(result: Mapping[str, Any]) -> int:

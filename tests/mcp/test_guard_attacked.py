@@ -160,3 +160,32 @@ def test_one_caller_leaves_room_for_others() -> None:
     assert most == 5
     assert len(toys.log.calls) == 21
     assert not guard._turns._lines, "nobody is remembered"
+
+
+def test_who_goes_on_calling_does_not_fill_the_log() -> None:
+    """Of those that are too many as many are logged as are let through; then they are refused and nothing else."""
+    toys = Toys(somebody("reader"))
+    toys.counter.most = 3
+
+    async def work() -> list[str]:
+        async with toys.client() as client:
+            return [text_of(await client.call_tool("rows", {"word": "a"})) for _ in range(20)]
+
+    said = anyio.run(work)
+    assert said[3:] == ["too many calls: try again in 2 s"] * 17
+    assert [one.outcome for one in toys.log.calls] == ["ok"] * 3 + ["refused"] * 3
+
+
+def test_who_is_one_too_many_is_logged_where_that_cannot_be_counted() -> None:
+    toys = Toys(somebody("reader"))
+    toys.counter.most = 0
+    let = toys.counter.hit
+
+    def hit(subject: str) -> Any:
+        decision = let(subject)
+        toys.counter.away = True
+        return decision
+
+    toys.counter.hit = hit  # type: ignore[method-assign]
+    assert text_of(call(toys, "rows", {"word": "a"})) == "too many calls: try again in 2 s"
+    assert [one.outcome for one in toys.log.calls] == ["refused"]
