@@ -17,6 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from harness.errors import DataError, SourceError
+from harness.sso.urls import is_safe
 
 Answered = tuple[int, str]
 """A status, and the header that says why a token is refused."""
@@ -56,6 +57,8 @@ def call_tool(
     arguments = arguments_of(given)
     if url is not None and not url.startswith(("http://", "https://")):
         raise DataError(f"--url {url!r}: write it as http://127.0.0.1:8765")
+    if url is not None and token and not is_safe(url):
+        raise DataError(f"--url {url}: the token would go over the network unencrypted: https, or this machine's own")
     answers: list[Answered] = []
 
     async def work() -> Called:

@@ -70,3 +70,10 @@ def test_what_is_no_argument(given: str) -> None:
 def test_a_server_that_is_not_there() -> None:
     with pytest.raises(SourceError, match="cannot be reached: is 'harness mcp serve cache --http' running"):
         call_tool("cache", "cache_statistics", [], url="http://127.0.0.1:9", token="x", roles=())
+
+
+@pytest.mark.parametrize("url", ["http://mcp.example", "http://10.0.0.7:8765", "http://127.0.0.1.evil.example"])
+def test_a_token_does_not_go_over_a_network_in_the_clear(url: str) -> None:
+    with pytest.raises(DataError, match="the token would go over the network unencrypted") as refused:
+        call_tool("cache", "cache_statistics", [], url=url, token="hunter2", roles=[])
+    assert "hunter2" not in str(refused.value)
