@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from datetime import date
 from typing import Any
 
@@ -29,7 +30,7 @@ def after(tool: str, cursor: str | None, *kinds: type) -> tuple[Any, ...] | None
         found = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         if type(found) is list and len(found) == 1 + len(kinds) and found[0] == tool:
             return tuple(_read(one, kind) for one, kind in zip(found[1:], kinds, strict=True))
-    except (ValueError, binascii.Error, RecursionError):
+    except (ValueError, OverflowError, binascii.Error, RecursionError):
         pass
     raise ToolRefused(f"the cursor is none that {tool} has given: leave it out to get the first page")
 
@@ -40,6 +41,8 @@ def _read(value: Any, kind: type) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     big = isinstance(value, int) and not -(2**63) <= value < 2**63  # no number of a database
-    if type(value) is not kind or big or (isinstance(value, str) and "\0" in value):
+    if type(value) is not kind or big or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(value)
+    if isinstance(value, str) and any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in value):
+        raise ValueError("what no text of a database holds")
     return value
