@@ -7,7 +7,6 @@ began. What cannot be logged or counted (PromptSales or the cache is away) is re
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
 import logging
@@ -39,6 +38,7 @@ logger = logging.getLogger("promptsales.mcp")
 
 _TARGET = 200  # characters of a name in the log
 _LONGEST_URI = 1000
+_THREADS = 20  # that count and log
 _AT_ONCE = 4  # calls of one caller: half of a database's sessions
 _SUBJECT = re.compile(r"[A-Za-z0-9._@+-]{1,80}")
 
@@ -103,6 +103,7 @@ class Guard:
         self._templates: list[tuple[UriTemplate, _Offer]] = []
         self._secrets = False
         self._turns = Turns(_AT_ONCE)
+        self._room = anyio.CapacityLimiter(_THREADS)
 
     def watch(self, server: str, offered: Mapping[str, tuple[Spec, FuncMetadata]]) -> None:
         """Know what the server of that name offers: by name what it is, and what arguments it takes."""
@@ -140,7 +141,7 @@ class Guard:
             )
 
         try:
-            await _aside(self._limiter.hit, subject_of(caller), self._limited)
+            await self._aside(self._limiter.hit, subject_of(caller), self._limited)
             self._check(caller, ctx.method, target, offer, arguments)
             if offer and isinstance(offer.spec, ToolSpec) and offer.spec.changes:
                 await self._append(entry("begun"))
@@ -223,7 +224,7 @@ class Guard:
     async def _is_news(self, caller: Caller) -> bool:
         """Whether one call too many is logged: as many of them are as are let through, or they would fill the log."""
         try:
-            await _aside(self._limiter.hit, _digest(f"too many {subject_of(caller)}"), self._limited)
+            await self._aside(self._limiter.hit, _digest(f"too many {subject_of(caller)}"), self._limited)
         except _TooMany:
             return False
         except ToolRefused:  # that cannot be told now
@@ -252,7 +253,18 @@ class Guard:
     async def _append(self, call: Call) -> None:
         """Log a call, also one whose client is gone. Raises ToolRefused if that fails."""
         with anyio.CancelScope(shield=True):
-            await _aside(self._log.append, call, _unlogged)
+            await self._aside(self._log.append, call, _unlogged)
+
+    async def _aside(self, work: Callable[[Any], Any], given: Any, judge: Callable[[Any], None]) -> None:
+        """Do blocking work in a thread; ``judge`` what comes of it. What is away is refused in words."""
+        try:
+            found = await anyio.to_thread.run_sync(work, given, limiter=self._room)
+        except HarnessError as error:
+            logger.warning("a call is refused: %s", error)
+            raise ToolRefused(
+                "calls cannot be counted or logged at the moment, so none is answered: try again later"
+            ) from None
+        judge(found)
 
     async def _written(self, call: Call) -> None:
         """Log a call that gave nothing away; if that fails, there is nothing to hold back."""
@@ -285,18 +297,6 @@ def digest_of(result: Mapping[str, Any]) -> str:
     body = {key: result[key] for key in ("content", "structuredContent", "contents", "messages") if key in result}
     written = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(written.encode()).hexdigest()
-
-
-async def _aside(work: Callable[[Any], Any], given: Any, judge: Callable[[Any], None]) -> None:
-    """Do blocking work in a thread; ``judge`` what comes of it. What is away is refused in words."""
-    try:
-        found = await anyio.to_thread.run_sync(functools.partial(work, given))
-    except HarnessError as error:
-        logger.warning("a call is refused: %s", error)
-        raise ToolRefused(
-            "calls cannot be counted or logged at the moment, so none is answered: try again later"
-        ) from None
-    judge(found)
 
 
 def _unlogged(_: Any) -> None:

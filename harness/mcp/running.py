@@ -33,12 +33,17 @@ MOST_PICTURE = 2 * 2**20
 Method = Callable[..., Any]
 
 
-def as_tool(name: str, method: Method, spec: ToolSpec) -> Callable[..., Awaitable[CallToolResult]]:
-    """An async function with the method's signature, but for the caller, and its answer's model as output schema."""
+def as_tool(
+    name: str, method: Method, spec: ToolSpec, room: anyio.CapacityLimiter | None = None
+) -> Callable[..., Awaitable[CallToolResult]]:
+    """An async function with the method's signature, but for the caller, and its answer's model as output schema.
+
+    ``room``: for its threads.
+    """
 
     async def call(**arguments: Any) -> CallToolResult:
         try:
-            return _result(await _run(method, spec.seconds, arguments))
+            return _result(await _run(method, spec.seconds, arguments, room))
         except (ToolRefused, SourceError) as error:
             text = str(error)
         except Exception:  # noqa: BLE001 - whatever a bug raises must not reach the client
@@ -49,12 +54,14 @@ def as_tool(name: str, method: Method, spec: ToolSpec) -> Callable[..., Awaitabl
     return _shaped(call, name, method, Annotated[CallToolResult, model])
 
 
-def as_reader(name: str, method: Method, seconds: float = 15.0) -> Callable[..., Awaitable[str | bytes]]:
+def as_reader(
+    name: str, method: Method, seconds: float = 15.0, room: anyio.CapacityLimiter | None = None
+) -> Callable[..., Awaitable[str | bytes]]:
     """The same for what gives a text or bytes: resources and prompts."""
 
     async def read(**arguments: Any) -> str | bytes:
         try:
-            found = await _run(method, seconds, arguments)
+            found = await _run(method, seconds, arguments, room)
         except (ToolRefused, SourceError) as error:
             code = INVALID_PARAMS if isinstance(error, ToolRefused) else INTERNAL_ERROR
             raise MCPError(code=code, message=str(error)) from None
@@ -67,14 +74,14 @@ def as_reader(name: str, method: Method, seconds: float = 15.0) -> Callable[...,
     return _shaped(read, name, method, get_type_hints(method)["return"])
 
 
-async def _run(method: Method, seconds: float, arguments: dict[str, Any]) -> Any:
+async def _run(method: Method, seconds: float, arguments: dict[str, Any], room: anyio.CapacityLimiter | None) -> Any:
     """In a thread, which is left behind when the time is over or the call is cancelled, and can ask whether it was."""
     event = threading.Event()
     token = GIVEN_UP.set(event)
     try:
         with anyio.fail_after(seconds):
             work = functools.partial(method, CALLER.get(), **arguments)
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=room)
     except TimeoutError:
         raise SourceError(f"no answer within {seconds:g} seconds: ask for less, or try again later") from None
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
+import anyio
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.utilities.func_metadata import func_metadata
@@ -15,10 +16,14 @@ from harness.mcp.guard import Guard
 from harness.mcp.model import ResourceSpec, Spec, Toolset, ToolSpec
 from harness.mcp.running import Method, as_reader, as_tool
 
+_THREADS = 40
+"""Calls of one server that are at work at once. Its own: where a database hangs, other servers go on."""
+
 
 def server_of(toolset: Toolset, guard: Guard) -> MCPServer[Any]:
     """The server of a toolset; whatever is asked of it passes ``guard``."""
-    offered = {name: (spec, _callable(name, spec, method)) for name, spec, method in toolset.offered()}
+    room = anyio.CapacityLimiter(_THREADS)
+    offered = {name: (spec, _callable(name, spec, method, room)) for name, spec, method in toolset.offered()}
     guard.watch(toolset.name, {name: (spec, func_metadata(call)) for name, (spec, call) in offered.items()})
     server: MCPServer[Any] = MCPServer(
         name=f"promptsales-{toolset.name}",
@@ -40,8 +45,8 @@ def server_of(toolset: Toolset, guard: Guard) -> MCPServer[Any]:
     return server
 
 
-def _callable(name: str, spec: Spec, method: Method) -> Callable[..., Any]:
-    return as_tool(name, method, spec) if isinstance(spec, ToolSpec) else as_reader(name, method)
+def _callable(name: str, spec: Spec, method: Method, room: anyio.CapacityLimiter) -> Callable[..., Any]:
+    return as_tool(name, method, spec, room) if isinstance(spec, ToolSpec) else as_reader(name, method, room=room)
 
 
 def _hints(spec: ToolSpec) -> ToolAnnotations:

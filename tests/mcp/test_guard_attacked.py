@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
@@ -189,3 +190,26 @@ def test_who_is_one_too_many_is_logged_where_that_cannot_be_counted() -> None:
     toys.counter.hit = hit  # type: ignore[method-assign]
     assert text_of(call(toys, "rows", {"word": "a"})) == "too many calls: try again in 2 s"
     assert [one.outcome for one in toys.log.calls] == ["refused"]
+
+
+def test_a_server_whose_database_hangs_stops_no_other_one_and_goes_on_refusing() -> None:
+    hanging, other = Toys(somebody("reader")), Toys(somebody("reader"))
+    numbers = itertools.count()
+    guard = Guard(lambda _: somebody("reader", subject=f"s{next(numbers)}"), hanging.counter, hanging.log)
+
+    async def work() -> tuple[str, str]:
+        async with Client(server_of(hanging.toolset, guard)) as client, other.client() as another:
+            async with anyio.create_task_group() as group:
+                for _ in range(60):
+                    group.start_soon(client.call_tool, "waits_long", {})
+                while len(hanging.counter.seen) < 60:
+                    await anyio.sleep(0.01)
+                with anyio.fail_after(20):
+                    refused = await client.call_tool("rows", {})
+                    answer = await another.call_tool("rows", {"word": "a"})
+                group.cancel_scope.cancel()
+            return text_of(refused), text_of(answer)
+
+    refused, answer = anyio.run(work)
+    assert refused.startswith("word: field required")
+    assert answer.startswith('{"items"')
