@@ -251,6 +251,10 @@ class CacheTools(Toolset):
     def recent_invalidations(self, caller: Caller, limit: Limit = 20, cursor: Cursor = None) -> Page[Invalidated]:
         """Keys that were deleted from the cache because their data had changed, newest first; about 10,000 are kept."""
         before = after("recent_invalidations", cursor, int, int)
+        if before is not None and (min(before) < 0 or before == (0, 0)):
+            raise ToolRefused(
+                "the cursor is none that recent_invalidations has given: leave it out to get the first page"
+            )
         entries = self._reading.invalidations(before, limit + 1)
         items = []
         for entry, text in entries[:limit]:

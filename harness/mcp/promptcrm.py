@@ -138,7 +138,9 @@ class PromptCrm(Toolset):
         longitude: Annotated[
             float, Field(ge=-180, le=180, allow_inf_nan=False, description="Degrees, east is positive")
         ],
-        kilometres: Annotated[float, Field(gt=0, le=500, allow_inf_nan=False, description="How far away at most")] = 10,
+        kilometres: Annotated[
+            float, Field(ge=0.001, le=500, allow_inf_nan=False, description="How far away at most")
+        ] = 10,
         limit: Limit = 20,
         cursor: Cursor = None,
     ) -> Page[ClientNear]:

@@ -280,6 +280,14 @@ def test_a_cursor_of_something_else_is_refused(tools: CacheTools, link: Any) -> 
             tools.list_keys(READER, "plan_price", 2, wrong)
 
 
+@pytest.mark.parametrize("place", [(-5, 3), (5, -3), (0, 0)])
+def test_a_place_that_no_stream_has_is_refused(tools: CacheTools, place: tuple[int, int]) -> None:
+    from harness.mcp.pages import cursor_of
+
+    with pytest.raises(ToolRefused, match="the cursor is none that recent_invalidations has given"):
+        tools.recent_invalidations(READER, 2, cursor_of("recent_invalidations", *place))
+
+
 # -- rate_limit_state
 
 

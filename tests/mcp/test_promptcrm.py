@@ -14,6 +14,7 @@ from crm_tools import ANALYST, STEWARD, Plain, entered
 
 from fixtures.databases import Database
 from harness.errors import SourceError, ToolRefused
+from harness.mcp.catalogue import offers
 from harness.mcp.promptcrm import LOGINS, BestClient, ClientNear, Event, PromptCrm, open_toolset
 from harness.mcp.sql import SqlSource
 from harness.servers.base import Target
@@ -139,6 +140,12 @@ def events(plain: Plain, id_: int) -> list[tuple[Any, ...]]:
         )
     ]
     return sorted(found, key=lambda row: (-(row[0] - datetime(1970, 1, 1)).total_seconds(), row[1], row[2]))
+
+
+def test_a_reach_that_no_database_can_reckon_with_is_no_argument() -> None:
+    """A number that small divided by another one is below what a double has, and the server refuses it."""
+    (offer,) = [one for one in offers(["promptcrm"]) if one.name == "clients_near"]
+    assert offer.arguments["properties"]["kilometres"]["minimum"] == 0.001
 
 
 def test_history(tools: PromptCrm, plain: Plain) -> None:
