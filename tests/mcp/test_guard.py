@@ -68,10 +68,11 @@ def test_a_picture_is_an_image(mode: str) -> None:
             {"word": "a", "where": "1=1"},
             "'where': there is no such argument (arguments: cursor, limit, password, word)",
         ),
+        ({"word": "a", "limt": 5}, "'limt': there is no such argument, did you mean 'limit' (arguments: cursor, "),
         ({"word": "a\0b"}, "the arguments hold a NUL or half a character"),
         ({"word": "x" * 9000}, "the arguments have more than 8192 characters"),
     ],
-    ids=["long", "none", "many", "missing", "number", "operator", "unknown", "nul", "huge"],
+    ids=["long", "none", "many", "missing", "number", "operator", "unknown", "misspelt", "nul", "huge"],
 )
 def test_arguments_that_are_none_are_refused_and_logged(mode: str, arguments: dict[str, Any], says: str) -> None:
     toys = Toys(somebody("reader"))

@@ -91,6 +91,12 @@ def test_a_scenario_in_full(kept: Kept) -> None:
         assert len(kept.real.describe_scenario(TESTER, line.id).model_dump_json()) < 200_000
 
 
+def test_a_scenario_is_found_by_its_file_too_and_guessed(kept: Kept) -> None:
+    assert kept.real.describe_scenario(TESTER, "deadlock/cascade.yaml").scenario.id == "cascade"
+    with pytest.raises(ToolRefused, match=r"did you mean 'cascade'\? list_scenarios says"):
+        kept.real.describe_scenario(TESTER, "cascades")
+
+
 @pytest.mark.parametrize(
     "name", ["../scenarios/own/rotated", "/etc/passwd", "own/rotated", "rotated.yaml", "x" * 200, "a\0b", ""]
 )

@@ -219,8 +219,13 @@ def test_a_server_that_is_ended_leaves_nothing(seeded: World, number: signal.Sig
         (("promptads", "--http", "--role-name", "x"), "--role-name 'x': write THEIRS=OURS"),
         (("promptads", "--http", "--issuer", "http://sso.example"), "sso.example"),
         (("promptads", "--project", "/nowhere"), "--project /nowhere: No such file or directory"),
+        (("promptads", "--http", "--tls-cert", "/none", "--tls-key", "/none"), "--tls-key /none: No such file"),
+        (
+            ("promptads", "--http", "--tls-cert", __file__, "--tls-key", __file__),
+            "not a certificate in PEM and its key",
+        ),
     ],
-    ids=["name", "two", "role", "both", "open", "pair", "issuer", "project"],
+    ids=["name", "two", "role", "both", "open", "pair", "issuer", "project", "no certificate", "none"],
 )
 def test_what_cannot_be_served_is_one_line(seeded: World, arguments: tuple[str, ...], says: str, tmp_path: Any) -> None:
     done = subprocess.run(
