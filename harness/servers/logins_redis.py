@@ -12,10 +12,8 @@ import functools
 import hashlib
 import re
 import secrets
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -26,6 +24,7 @@ from redis.retry import Retry
 
 from harness.errors import DataError, LoginRefused, ServerError
 from harness.schemas import PROMPTSALES
+from harness.servers.logins_kept import KeptLogin
 from harness.servers.roles import with_login
 from harness.servers.urls import scrub
 
@@ -43,7 +42,7 @@ def redis_login(url: str, name: str, group: str) -> RedisLogin:
     return RedisLogin(url, name, group)
 
 
-class RedisLogin:
+class RedisLogin(KeptLogin):
     """The URL of the new ACL user ``name``, with the rights of ``group`` and no others.
 
     Entering raises LoginRefused if it cannot be made, ServerError if the server does not answer; one line, without secrets.
@@ -51,41 +50,13 @@ class RedisLogin:
     """
 
     def __init__(self, url: str, name: str, group: str) -> None:
-        self._admin, self._name, self._group = url, name, group
+        self._admin = url
         self._password = secrets.token_urlsafe(24)
-        self.url = _with_login(url, name, self._password)
-        """Works once the user is made."""
+        super().__init__(_with_login(url, name, self._password), name, group)
         self._link: Any = None
-        self._one_at_a_time = threading.Lock()
-        self._over = False
 
-    def __repr__(self) -> str:
-        return f"<login {self._name} of {self._group}>"
-
-    def __enter__(self) -> str:
-        with self._one_at_a_time:
-            try:
-                self._keep()
-            except ServerError:
-                self._let_go()
-                raise
-        return self.url
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._one_at_a_time:
-            self._over = True
-            # A lost connection comes back by itself. What cannot be dropped is swept by the next.
-            with contextlib.suppress(ServerError), self._said():
-                self._there().execute_command("ACL", "DELUSER", self._name)
-            self._let_go()
-
-    def keep(self) -> None:
-        """Connect again if that was lost, make the user again if it is gone. Raises LoginRefused, ServerError."""
-        with self._one_at_a_time:
-            if not self._over:
-                self._keep()
+    def _drop(self) -> None:
+        self._there().execute_command("ACL", "DELUSER", self._name)
 
     def _keep(self) -> None:
         with self._said():
