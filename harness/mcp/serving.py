@@ -59,6 +59,8 @@ def serve_http(opened: Opened, place: Place, settings: VerifierSettings, ready: 
     """
     import uvicorn
 
+    from harness.servers.impatient import Impatient
+
     with contextlib.ExitStack() as stack:
         verifiers: dict[str, TokenVerifier] = {}
         for name in opened.toolsets:
@@ -80,6 +82,7 @@ def serve_http(opened: Opened, place: Place, settings: VerifierSettings, ready: 
             server_header=False,
             proxy_headers=False,
             ws="none",
+            http=Impatient,
             timeout_keep_alive=_KEEP_ALIVE,
             limit_concurrency=_AT_ONCE,
             timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -18,6 +18,7 @@ import uvicorn
 
 from harness.errors import ServerError, SourceError
 from harness.servers.base import Target, is_loopback
+from harness.servers.impatient import Impatient
 from harness.servers.logins import LoginFor, kept, logins
 from harness.sso.app import issuer_app
 from harness.sso.keys import Keys
@@ -72,6 +73,7 @@ def config(settings: IssuerSettings, sessions: Sessions, keys: Keys) -> uvicorn.
         log_level="warning",
         lifespan="off",
         ws="none",
+        http=Impatient,
         h11_max_incomplete_event_size=32 * 1024,
         limit_concurrency=200,
         timeout_keep_alive=10,
