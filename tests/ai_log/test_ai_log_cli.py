@@ -52,7 +52,10 @@ def log(promptsales_db: Database) -> Iterator[AiLog]:
 def test_no_servers(tmp_path: Path, word: str) -> None:
     done = command(word, cwd=tmp_path)
     assert done.returncode == 3
-    assert done.stderr == "harness: promptsales: not up: start it with 'harness up', or say where it is (PROMPTSALES_URL)\n"
+    assert (
+        done.stderr
+        == "harness: promptsales: not up: start it with 'harness up', or say where it is (PROMPTSALES_URL)\n"
+    )
 
 
 def test_check_without_a_server_looks_at_the_page(page: Path) -> None:
