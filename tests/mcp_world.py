@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,13 @@ class World:
 
     databases: Mapping[str, Database]
     results: Path
+    _links: dict[str, Any] = field(default_factory=dict)
+
+    def link(self, name: str) -> Any:
+        """The one connection of a test to a database."""
+        if name not in self._links:
+            self._links[name] = self.databases[name].connect()
+        return self._links[name]
 
     @property
     def targets(self) -> dict[str, Target]:
@@ -53,7 +60,7 @@ class World:
 
     def log(self) -> list[tuple[Any, ...]]:
         """Server, tool and outcome of what was logged, in order."""
-        connection = self.databases["promptsales"].connect()
+        connection = self.link("promptsales")
         rows: list[tuple[Any, ...]] = connection.execute(
             "SELECT server, target, outcome, name, rows FROM ai_log ORDER BY number"
         ).fetchall()

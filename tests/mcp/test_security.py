@@ -73,16 +73,16 @@ def state(world: World) -> list[Any]:
     """How much there is, everywhere."""
     counts: list[Any] = []
     for name in ("promptads", "promptcrm", "promptsales"):
-        link = world.databases[name].connect()
+        link = world.link(name)
         tables = link.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE' "
             "AND table_name NOT LIKE 'ai_log%' ORDER BY 1"
         ).fetchall()
         for (table,) in tables:
             counts.append((name, table, link.execute(f'SELECT count(*) FROM "{table}"').fetchone()))
-    content = world.databases["promptcontent"].connect()
+    content = world.link("promptcontent")
     counts += [(one, content[one].count_documents({})) for one in sorted(content.list_collection_names())]
-    cache = world.databases["cache"].connect()
+    cache = world.link("cache")
     counts.append(sorted(key for key in cache.scan_iter() if not key.startswith("ratelimit:mcp:")))
     return counts
 
@@ -229,7 +229,7 @@ def test_every_database_is_entered_by_a_login_of_its_own(all_open: Opened) -> No
 
 def test_nothing_secret_is_in_the_log(all_open: Opened, seeded: World) -> None:
     known = secrets_of(all_open, seeded)
-    link = seeded.databases["promptsales"].connect()
+    link = seeded.link("promptsales")
     rows = link.execute("SELECT to_jsonb(ai_log)::text FROM ai_log").fetchall()
     assert rows
     for (text,) in rows:
@@ -250,6 +250,6 @@ def test_an_answer_s_hash_can_be_recomputed(all_open: Opened, seeded: World) -> 
     result = anyio.run(work)
     body = {key: result[key] for key in ("content", "structuredContent")}
     text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    link = seeded.databases["promptsales"].connect()
+    link = seeded.link("promptsales")
     (kept,) = link.execute("SELECT answer_sha256 FROM ai_log ORDER BY number DESC LIMIT 1").fetchone()
     assert bytes(kept) == hashlib.sha256(text.encode()).digest()

@@ -100,7 +100,7 @@ def test_from_the_log_in_to_the_tool_and_out_again(start: Start, seeded: World) 
     )
     url = f"http://127.0.0.1:{port}"
     assert said == [f"promptads: {url}/promptads/mcp", f"promptcrm: {url}/promptcrm/mcp"]
-    link = seeded.databases["promptsales"].connect()
+    link = seeded.link("promptsales")
     email = f"ana{port}@example.com"
     ana = add_identity(link, email, "Ana", PASSWORD, ["analyst"], cost=CHEAP)
     ads, crm = (log_in(issuer, f"{url}/{name}/mcp", email, PASSWORD).access for name in ("promptads", "promptcrm"))
