@@ -12,6 +12,7 @@ from typing import Any, get_args
 import pytest
 import redis
 from polling import eventually
+from stopping import stop
 
 from fixtures.databases import Database
 from harness.errors import SourceError, ToolRefused
@@ -452,7 +453,7 @@ def test_a_server_that_is_stopped_or_killed(server: tuple[str, int], monkeypatch
     monkeypatch.setattr(cache_reading, "_SECONDS", 0.4)
     tools = toolset(url)
     assert not tools.get_key(READER, "plan:7:price").there
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     for ask in asks(tools):
         with pytest.raises(SourceError, match="the cache does not answer in time: try again later") as why:
             ask()

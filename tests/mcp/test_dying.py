@@ -17,6 +17,7 @@ from mcp import Client
 from mcp_toy import somebody, text_of
 from mcp_world import World
 from polling import eventually
+from stopping import stop
 
 from harness.engines import engine
 from harness.errors import ServerUnavailable, SourceError
@@ -107,7 +108,7 @@ def test_a_server_that_stops_and_is_killed(own_servers: dict[str, Target]) -> No
         assert not call(found, "promptsales", "etl_state", {}).is_error
         with psycopg.connect(url) as link:
             pid = _postmaster(link)
-        os.kill(pid, signal.SIGSTOP)  # it takes no connection any more; those that there are go on
+        stop(pid)  # it takes no connection any more; those that there are go on
         try:
             result = call(found, "promptsales", "etl_state", {})
         finally:

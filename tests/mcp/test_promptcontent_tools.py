@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from polling import eventually
 from promptsales.pinecone_server import pinecone_server
+from stopping import stop
 
 from fixtures.databases import Database
 from fixtures.giving import Giving
@@ -525,7 +526,7 @@ def test_a_mongodb_that_is_stopped_or_killed(world: World, tmp_path: Any, monkey
     tools = toolset(url, world.sales.url)
     try:
         assert tools.popular_images(READER).items == []
-        os.kill(pids[-1], signal.SIGSTOP)
+        stop(pids[-1])
         for ask in list(asks(tools)):
             with pytest.raises(SourceError, match="promptcontent does not answer") as why:
                 ask()
@@ -593,7 +594,7 @@ def test_a_vector_index_that_goes_away_in_mid_call(world: World, monkeypatch: py
         try:
             if how == "stopped":
                 try:
-                    os.kill(pid, signal.SIGSTOP)
+                    stop(pid)
                 except PermissionError:
                     pytest.skip("the server belongs to somebody else")
             else:

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 from polling import eventually
+from stopping import stop
 
 from fixtures.databases import Database
 from harness.errors import DataError, DriverMissing, HarnessError, LoginRefused, ServerError, SourceError
@@ -249,8 +250,8 @@ def test_a_server_that_is_stopped_or_killed_in_the_middle(servers: EmbeddedServe
     patient = source_of(url, seconds=1)
     thread = background(patient, "SELECT pg_sleep(0.9)", said)
     pid = backend(url)
-    os.kill(pid, signal.SIGSTOP)
-    os.kill(postmaster, signal.SIGSTOP)
+    stop(pid)
+    stop(postmaster)
     try:
         with pytest.raises(SourceError) as error:
             source.rows(query("SELECT 1"), 1)

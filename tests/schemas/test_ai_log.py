@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from ai_log_chain import APPEND, fill, looked, said_by_server
 from polling import eventually
+from stopping import stop
 
 from fixtures.databases import Database
 from harness.ai_log.model import MOST_BYTES, Call, arguments_text
@@ -349,7 +350,7 @@ def test_a_server_that_is_stopped_is_not_waited_for_without_end(promptsales_db, 
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'psh:ai-log'"
         ).fetchall()
         try:
-            os.kill(pid, signal.SIGSTOP)
+            stop(pid)
         except (ProcessLookupError, PermissionError):
             pytest.skip("the server is not on this machine, or is not ours to stop")
         try:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from stopping import stop
 
 from fixtures.databases import Database
 from harness.errors import LoginRefused, ServerError
@@ -158,7 +159,7 @@ def test_a_server_that_is_stopped_is_not_waited_for(embedded: EmbeddedServers, m
         stopped = [int(Path(folder[0], "postmaster.pid").read_text().split()[0]), maker[0]]
         try:
             for pid in stopped:
-                os.kill(pid, signal.SIGSTOP)
+                stop(pid)
             entered.keep()
             assert entered.troubles == ("promptads: the server does not answer",)
         finally:

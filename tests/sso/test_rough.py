@@ -10,6 +10,7 @@ import signal
 import pytest
 from sso_fake import claims_for, signed
 from sso_flow import Flow
+from stopping import stop
 
 from harness.errors import SourceError, TokenRefused
 from harness.sso.sessions import Sessions
@@ -109,7 +110,7 @@ def test_a_database_that_is_stopped_in_the_middle_is_given_up(fake, ana, opened,
     assert verifier.verify(token)
     (stopped,) = _backends(connection, "psh:sso/verifier")
     try:
-        os.kill(stopped, signal.SIGSTOP)
+        stop(stopped)
     except PermissionError:
         pytest.skip("the server runs as somebody else")
     try:
