@@ -8,6 +8,7 @@ import json
 import logging
 import secrets
 import threading
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Annotated, Any, get_type_hints
@@ -104,8 +105,6 @@ def _result(found: Answer | WithPicture) -> CallToolResult:
 
 
 def _image(found: WithPicture) -> ImageContent:
-    from base64 import b64encode
-
     return ImageContent(type="image", data=b64encode(found.picture).decode(), mime_type=found.mime_type)
 
 
