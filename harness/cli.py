@@ -16,10 +16,13 @@ from harness.compare_cli import compare
 from harness.doctor_cli import doctor
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
 from harness.etl_cli import app as etl_app
+from harness.kubernetes_cli import app as kubernetes_app
 from harness.load_cli import app as load_app
 from harness.mcp_cli import app as mcp_app
+from harness.migrate_cli import migrate, wait
 from harness.monitor_cli import monitor, spelled_out, watch_run
 from harness.plans_cli import app as plans_app
+from harness.scale_cli import scale
 from harness.seed_cli import coherence, seed
 from harness.spec_cli import app as spec_app
 from harness.sso_cli import app as sso_app
@@ -40,6 +43,7 @@ app.add_typer(etl_app, name="etl")
 app.add_typer(sso_app, name="sso")
 app.add_typer(mcp_app, name="mcp")
 app.add_typer(ai_log_app, name="ai-log")
+app.add_typer(kubernetes_app, name="kubernetes")
 
 RESULTS = Path("results")
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="the folder where evidence is kept")]
@@ -246,6 +250,7 @@ def report(
 
 
 app.command()(compare)
+app.command()(scale)
 app.command()(doctor)
 app.command()(monitor)
 
@@ -315,6 +320,8 @@ def _print_kept(kept: list[Any], *, with_urls: bool) -> None:
             print(f"{entry.logical:14} {entry.target.url if with_urls else entry.target.public}{stand_in}{others}")
 
 
+app.command()(migrate)
+app.command()(wait)
 app.command()(seed)
 
 
