@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from harness.errors import DataError
+from harness.kubernetes_runs_cli import agent, fetch, run
 
 app = typer.Typer(no_args_is_help=True, help="PromptSales on Kubernetes; see docs/kubernetes.md.")
 
@@ -13,3 +14,8 @@ app = typer.Typer(no_args_is_help=True, help="PromptSales on Kubernetes; see doc
 def secrets() -> None:
     """Print the Secrets that the manifests name, freshly made: for kubectl apply -f -."""
     raise DataError("not written yet")
+
+
+app.command()(run)
+app.command()(fetch)
+app.command()(agent)

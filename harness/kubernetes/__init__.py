@@ -1,1 +1,1 @@
-"""PromptSales on Kubernetes: what its parts and Secrets are called, the Secrets made, runs in a cluster begun and fetched."""
+"""PromptSales on Kubernetes: names of its parts, Secrets made, runs in a cluster begun and fetched."""
