@@ -161,10 +161,16 @@ class HostRecord(Record):
     python: str = ""
     driver: str = ""
     pid: str = ""  # of the agent
+    node: str = ""  # of a cluster, where the machine is a pod
     clock_offset: float = 0.0
     clock_error: float = 0.0
     round_trip: float = 0.0
     lost: str = ""  # why it could not be spoken to any more, if that came to pass in this case
+
+    @property
+    def whereabouts(self) -> str:
+        """Its own name, and the node that it is on."""
+        return f"{self.hostname} on node {self.node}" if self.node else self.hostname
 
 
 class SessionRecord(Record):

@@ -28,6 +28,7 @@ pytest_plugins = (
     "harness.plugin_plans",
     "harness.plugin_load",
     "harness.plugin_etl",
+    "harness.plugin_kubernetes",
 )
 
 SUITE = pytest.StashKey[Suite]()
@@ -189,7 +190,7 @@ class CaseItem(ScenarioItem):
         verdict = result.evidence.verdict
         self.user_properties.append(("verdict", verdict.summary))
         if hosts := result.evidence.history.hosts:
-            self.user_properties.append(("hosts", ", ".join(f"{host.name} ({host.hostname})" for host in hosts)))
+            self.user_properties.append(("hosts", ", ".join(f"{host.name} ({host.whereabouts})" for host in hosts)))
         elif AWAY in self.config.stash:
             self.user_properties.append(("hosts", result.evidence.history.controller))
         if verdict.status is not Status.passed:

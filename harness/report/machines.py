@@ -79,7 +79,7 @@ def _machine(history: History, host: HostRecord) -> Machine:
     on = [session.name for session in history.sessions if session.host == host.name]
     return Machine(
         name=words.one_line(host.name),
-        hostname=_or_unknown(host.hostname),
+        hostname=_or_unknown(host.whereabouts),
         sessions=_named(on),
         address=_or_unknown(host.address),
         system=_or_unknown(host.system),

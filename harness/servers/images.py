@@ -1,5 +1,7 @@
 """What runs in each container: image, environment, command, and what is done at the first login.
 
+Tags are whole versions: the same server today and in a year. ``compose.yaml`` and ``k8s/`` name the same ones.
+
 PromptAds and PromptCrm reach each other, for a linked server, as ``host.docker.internal`` and the port in the URL.
 """
 
@@ -38,7 +40,7 @@ def _sqlserver(logical: str) -> Image:
 
     return Image(
         logical=logical,
-        name="mcr.microsoft.com/mssql/server:2022-latest",
+        name="mcr.microsoft.com/mssql/server:2022-CU27-ubuntu-22.04",
         port=1433,
         url=f"sqlserver://sa:{{password}}@{{host}}:{{port}}/{logical}?TrustServerCertificate=yes",
         environment=lambda password: {
@@ -87,7 +89,7 @@ def _initiate(url: str) -> None:
 IMAGES = {
     "postgresql": Image(
         logical="promptsales",
-        name="postgres:18",
+        name="postgres:18.6",
         port=5432,
         url=f"postgresql://{USER}:{{password}}@{{host}}:{{port}}/promptsales",
         environment=lambda password: {
@@ -101,7 +103,7 @@ IMAGES = {
     "sqlserver-crm": _sqlserver("promptcrm"),
     "mongodb": Image(
         logical="promptcontent",
-        name="mongo:8.0",
+        name="mongo:8.0.23",
         port=27017,
         url=f"mongodb://{USER}:{{password}}@{{host}}:{{port}}/?directConnection=true&authSource=admin",
         environment=lambda password: {
@@ -113,7 +115,7 @@ IMAGES = {
     ),
     "redis": Image(
         logical="cache",
-        name="redis:8",
+        name="redis:8.6.5",
         port=6379,
         url="redis://:{password}@{host}:{port}/0",
         environment=lambda password: {"PROMPTSALES_PASSWORD": password},

@@ -37,7 +37,9 @@ import os, platform, sys
 words = os.environ.get("SSH_CONNECTION", "").split()  # client, its port, server, its port: ssh(1)
 here, controller = (words[2], words[0]) if len(words) == 4 else ("", "")
 system = platform.system() + " " + platform.release()
-channel.send((platform.node(), here, controller, system, platform.python_version(), str(os.getpid()), sys.version_info[:2]))
+node = os.environ.get("PROMPTSALES_NODE", "")
+python = platform.python_version()
+channel.send((platform.node(), here, controller, system, python, str(os.getpid()), node, sys.version_info[:2]))
 """
 """Runs there."""
 
@@ -52,6 +54,7 @@ class Whereabouts:
     system: str
     python: str
     pid: str
+    node: str  # of a cluster, where it is a pod there: its environment says so
 
 
 @dataclass(slots=True)
@@ -139,8 +142,8 @@ def _opened(host: HostSpec, python: str, log: Path | None) -> Gateway:
         channel = inner.remote_exec(_LOOK)
         said = channel.receive(timeout=30)
         channel.waitclose(timeout=5)
-        where = Whereabouts(*said[:6])
-        version = tuple(said[6])
+        where = Whereabouts(*said[:7])
+        version = tuple(said[7])
     except FileNotFoundError as problem:
         raise HostError(f"{host.name}: {problem.filename} is not installed here") from None
     except _FAILURES as problem:

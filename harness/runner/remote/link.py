@@ -115,6 +115,7 @@ class Link:
             python=where.python,
             driver=self._driver,
             pid=where.pid,
+            node=where.node,
             clock_offset=round(self.clock.offset, 6),
             clock_error=round(self.clock.error, 6),
             round_trip=round(self.clock.round_trip, 6),
