@@ -25,17 +25,43 @@ from harness.kubernetes.agent import prepare
 PROJECT = Path(__file__).resolve().parents[2]
 UID = 10001
 PASSWD = f"root:x:0:0:root:/root:/bin/sh\nharness:x:{UID}:{UID}:harness:{{home}}:/bin/sh\n"
-AS_IN_THE_POD = f"""mount --bind "$1/passwd" /etc/passwd; cd "$1/home"; shift
-exec setpriv --reuid={UID} --regid={UID} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@" """
+AS_IN_THE_POD = """mount --bind "$1/passwd" /etc/passwd; cd "$1/home"
+if [ -n "$2" ]; then  # this Python lies in a home that is closed to others: open the way to it, and to nothing else there
+    mkdir -p "$1/python"; mount --bind "$3" "$1/python"
+    mount -t tmpfs -o mode=755 none "$2"; mkdir -p "$3"; mount --bind "$1/python" "$3"
+fi
+uid=$4; shift 4
+exec setpriv --reuid="$uid" --regid="$uid" --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@" """
+
+
+def closed(place: Path) -> list[Path]:
+    """The folders on the way to it that others may not enter, the topmost first."""
+    return [up for up in reversed((place, *place.parents)) if not up.stat().st_mode & 0o001]
 
 
 def unfit() -> str | None:
     """Why it cannot be run here."""
     if why := missing():
         return why
-    places = {Path(sys.executable).absolute(), Path(sys.executable).resolve(), PROJECT}
-    closed = [up for one in places for up in (one, *one.parents) if not up.stat().st_mode & 0o001]
-    return f"another user cannot get to {closed[0]}" if closed else None
+    shut = [*closed(Path(sys.executable).absolute()), *closed(PROJECT)]
+    return f"another user cannot get to {shut[0]}" if shut else None
+
+
+def inside(folder: Path, *words: str, uid: int = UID) -> list[str]:
+    """The command line that runs one as a pod's user would."""
+    way = closed(Path(sys.base_prefix).resolve())
+    return [
+        *(program("unshare"), "--mount", "sh", "-ec", AS_IN_THE_POD, "sh", str(folder)),
+        *(str(way[0]) if way else "", str(Path(sys.base_prefix).resolve()), str(uid)),
+        *words,
+    ]
+
+
+def furnish(folder: Path) -> None:
+    for made in (folder, folder / "home"):
+        made.mkdir(exist_ok=True)
+    (folder / "passwd").write_text(PASSWD.format(home=folder / "home"))
+    os.chown(folder / "home", UID, UID)
 
 
 needs_pods = pytest.mark.skipif(bool(unfit()), reason=str(unfit()))
@@ -48,10 +74,8 @@ class Agent:
         self.name = name
         self.folder = folder / name
         self.keys = self.folder / "keys"  # as a Secret's volume is: root's, and its group reads
-        for made in (self.folder, self.keys, self.folder / "home"):
-            made.mkdir()
-        (self.folder / "passwd").write_text(PASSWD.format(home=self.folder / "home"))
-        os.chown(self.folder / "home", UID, UID)
+        furnish(self.folder)
+        self.keys.mkdir()
         self.public = make_key(self.keys / "ssh_host_ed25519_key")
         (self.keys / "authorized_keys").write_text(client_key + "\n")
         for file in self.keys.iterdir():
@@ -74,10 +98,7 @@ class Agent:
         words = ["kubernetes", "agent", "--keys", str(self.keys), "--port", str(self.port), "--address", "127.0.0.1"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [
-                    *(program("unshare"), "--mount", "sh", "-ec", AS_IN_THE_POD, "sh", str(self.folder)),
-                    *(sys.executable, "-c", code, *words),
-                ],
+                inside(self.folder, sys.executable, "-c", code, *words),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -149,8 +170,8 @@ def test_a_deadlock_between_two_agents_tells_their_nodes(agents: list[Agent], fo
     assert done.returncode == 0, done.stdout + done.stderr + "".join(one.log.read_text() for one in agents)
     told = " ".join(done.stdout.split())
     assert f"{socket.gethostname()} on node node-1 at 127.0.0.1" in told
-    (file,) = (folder / "results").glob("2*/**/*two_hosts*.json")
-    history = json.loads(file.read_text("utf-8"))["history"]
+    documents = [json.loads(one.read_text("utf-8")) for one in (folder / "results").rglob("*.json")]
+    (history,) = [one["history"] for one in documents if "history" in one]
     assert {one["name"]: one["node"] for one in history["hosts"]} == {"pc1": "node-1", "pc2": "node-2"}
     assert {one["name"]: one["host"] for one in history["sessions"]} == {"Ana": "pc1", "Luis": "pc2"}
     (page,) = (folder / "results").glob("2*/report.html")
@@ -172,7 +193,7 @@ def test_it_lets_one_key_in_and_forwards_nothing(agents: list[Agent], folder: Pa
     refused = ssh(folder, "-o", "IdentityFile=none", "-i", str(other), "-F", "/dev/null", "-p", str(agents[0].port),
                   "-o", f"UserKnownHostsFile={folder}/known_hosts", "harness@127.0.0.1", "true")  # fmt: skip
     assert "Permission denied (publickey)" in refused.stderr
-    tunnel = ssh(folder, "-W", f"127.0.0.1:{agents[1].port}", "pc1")
+    tunnel = ssh(folder, "-o", "LogLevel=INFO", "-W", f"127.0.0.1:{agents[1].port}", "pc1")
     assert tunnel.returncode != 0
     assert "administratively prohibited" in tunnel.stderr
     back = ssh(folder, "-o", "ExitOnForwardFailure=yes", "-R", "127.0.0.1:0:127.0.0.1:1", "pc1", "true")
@@ -191,18 +212,21 @@ def test_it_ends_when_it_is_told_to(agents: list[Agent]) -> None:
 # -- what is wrong is said, in a process that is no root
 
 
-def told(folder: Path, code: str, uid: int = 65534) -> str:
+def told(folder: Path, code: str, uid: int = UID) -> str:
+    furnish(folder)
+    code = f"from pathlib import Path\nfrom harness.kubernetes.agent import prepare\n{code}"
     done = subprocess.run(
-        [sys.executable, "-c", f"from pathlib import Path\nfrom harness.kubernetes.agent import prepare\n{code}"],
-        env={"PYTHONPATH": str(PROJECT), "PATH": SYSTEM, "TMPDIR": str(folder)},
-        user=uid, group=uid, extra_groups=[], capture_output=True, text=True, check=False, cwd=folder,
-    )  # fmt: skip
+        inside(folder, sys.executable, "-c", code, uid=uid),
+        env={"PYTHONPATH": str(PROJECT), "PATH": SYSTEM, "TMPDIR": str(folder / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return done.stderr.strip().splitlines()[-1] if done.returncode else done.stdout
 
 
 @needs_pods
 def test_a_key_that_is_not_there(folder: Path) -> None:
-    folder.chmod(0o1777)
     said = told(folder, "prepare(Path('nowhere'))")
     assert (
         "nowhere/ssh_host_ed25519_key cannot be read (No such file or directory): mount the Secret harness-agent-ssh"
@@ -212,7 +236,6 @@ def test_a_key_that_is_not_there(folder: Path) -> None:
 
 @needs_pods
 def test_a_user_without_a_name(folder: Path) -> None:
-    folder.chmod(0o1777)
     assert "user 54321 has no line in /etc/passwd" in told(folder, "prepare(Path('nowhere'))", 54321)
 
 
@@ -224,8 +247,8 @@ def test_root_is_no_agent() -> None:
 
 @needs_pods
 def test_an_environment_with_a_line_break(folder: Path) -> None:
-    folder.chmod(0o1777)
-    (folder / "ssh_host_ed25519_key").write_text("k")
-    (folder / "authorized_keys").write_text("k")
+    (folder / "home").mkdir()
+    for name in ("ssh_host_ed25519_key", "authorized_keys"):
+        (folder / "home" / name).write_text("k")
     environ = "{'PATH': '/usr/sbin:/bin', 'LANG': 'a' + chr(10) + 'PermitRootLogin yes'}"
     assert "LANG has a line break" in told(folder, f"prepare(Path('.'), environ={environ})")
