@@ -1,6 +1,6 @@
 """What seeding, the ETL, load, scenarios and coherence take here, for the model of docs/scale.md.
 
-    python3 run.py python benchmarks/scale.py [--only seed,etl,load,scenarios] [--rounds 2] [--tiny] [--out FILE] [--no-table]
+    python3 run.py python benchmarks/scale.py [--only seed,etl,load,scenarios] [--rounds 2] [--tiny] [--out FILE]
 
 Embedded servers, one after the other, under ten minutes. Seconds are the processors', of each process and its children, so
 that others on the machine are in them as little as can be. Parts that were not asked for keep what was measured before.
@@ -155,7 +155,7 @@ def _work(rounds: int, tiny: bool, folder: Path) -> Mapping[str, object]:
 
     def seed() -> Mapping[str, object]:
         with suite_in(folder / "seed") as suite:
-            return measure_seed(suite, (*sizes * rounds, *largest), tiny)
+            return measure_seed(suite, (*sizes, *sizes[:-1] * (rounds - 1), *largest), tiny)
 
     def etl() -> Mapping[str, object]:
         with suite_in(folder / "etl") as suite:

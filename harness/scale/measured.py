@@ -138,10 +138,21 @@ class Ids(Record):
     peak: int
 
 
+class Day(Record):
+    """What the users of a measurement were, and how long they thought."""
+
+    think: float = Field(default=1.0, description="seconds between two tasks, the mean")
+    mix: dict[str, int] = Field(
+        default={"seller": 4, "planner": 2, "analyst": 2, "visitor": 4, "editor": 2, "searcher": 1},
+        description="of scenarios/load/day.yaml",
+    )
+
+
 class Measured(Record):
     """All of it."""
 
     machine: Machine
+    day: Day = Day()
     seeding: list[Seeding] = []
     agreeing: list[Agreeing] = []
     first: list[Moving] = []

@@ -54,8 +54,11 @@ class Need:
 
     def amount(self, size: Size) -> float:
         """What is needed; never below zero."""
+        return max(self._line(size), 0.0)
+
+    def _line(self, size: Size) -> float:
         linear = self.base + self.clients * size.clients + self.users * size.users + self.cases * size.cases
-        return max(linear + self.both * size.clients * size.users, 0.0)
+        return linear + self.both * size.clients * size.users
 
     def slope(self, axis: Axis, held: Size = HELD) -> float:
         """What one more of the axis adds."""
@@ -68,7 +71,7 @@ class Need:
         slope = self.slope(axis, held)
         if slope <= 0:
             return None
-        rest = self.amount(held) - slope * held.of(axis) if self.amount(held) > 0 else self.base
+        rest = self._line(held) - slope * held.of(axis)
         return max(math.floor((self.limit - rest) / slope + 1e-9), 0)
 
 

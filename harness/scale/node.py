@@ -22,7 +22,9 @@ class Node:
     cores: Told = Told(8, "declared here: an ordinary node of a cluster")
     memory: Told = Told(32 * GIB, "declared here: an ordinary node of a cluster")
     disk: Told = Told(500e9, "declared here: an ordinary volume")
-    full: Told = Told(0.7, "declared here: above 70 % nothing is left for a peak, a rebuild of an index, a failed neighbour")
+    full: Told = Told(
+        0.7, "declared here: above 70 % nothing is left for a peak, a rebuild of an index, a failed neighbour"
+    )
     postgresql_connections: Told = Told(200, "harness/servers/postgres.py: max_connections")
     sqlserver_connections: Told = Told(32_767, "SQL Server's manual: user connections, the most")
     redis_cores: Told = Told(1, "Redis's manual: commands run in one thread")
@@ -43,7 +45,7 @@ class Habits:
     think: Told = Told(10.0, "declared here: seconds between two tasks of a person at work")
     rows_of_client: Told = Told(
         5 / (3 * 365.25 * 86_400) * 3,
-        "docs/seeding.md: 1.5 sales, each changing a client too, and 2 interactions in three years; three times that in a peak month",
+        "docs/seeding.md: in three years 1.5 sales, each changing a client too, and 2 interactions; thrice in a peak month",
     )
     rows_of_task: Told = Told(
         0.224, "harness/load/users: sales, metrics and likes that a task of the day's mix leaves for the ETL, the mean"
