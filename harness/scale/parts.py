@@ -141,7 +141,7 @@ def _asked(measured: Measured, node: Node, habits: Habits) -> Iterator[Need]:
             reach["clients"] = (near.least, near.most)
         yield Need(
             part, CPU, "processors", limit, of, by, 0.0, users=max(line.slope, 0.0) * slower, both=both,
-            off=line.off, reach=reach,
+            off=max(line.off, near.off) if part == CRM else line.off, reach=reach,
         )  # fmt: skip
     connected = shares(measured.day.mix)
     for part, told in (

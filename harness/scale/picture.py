@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from harness.report.svg import Canvas
 from harness.scale.model import HELD, Axis, Need, first_breaks
 from harness.scale.text import number
 
-WIDTH, TOP, HIGH, LEFT, GAP = 1180, 96, 420, 64, 96
+WIDTH, TOP, HIGH, LEFT, GAP = 1190, 96, 420, 74, 96
 COLOURS = ("server1", "server2", "server3", "server4", "purple-ink", "amber-edge", "red-ink", "edge")
 LOWEST, HIGHEST = 0.001, 1000.0
 PANELS: tuple[tuple[Axis, float, float, int], ...] = (("clients", 1e4, 1e9, 50_000_000), ("users", 10, 1e6, 100_000))
@@ -24,12 +23,10 @@ def draw(needs: Sequence[Need]) -> str:
         "scale",
     )
     canvas.text(LEFT, 30, "How much of one node each part uses, and where it breaks", "f-ink bold big")
-    canvas.text(
-        LEFT, 50, "Solid: measured here. Dashed: extrapolated. A circle: one node's end. The line of each part is that of the "
-        "resource that ends first.", "f-soft",
-    )  # fmt: skip
+    said = "Solid: measured here. Dashed: extrapolated. A circle: one node's end. A part's line is that of what ends first."
+    canvas.text(LEFT, 50, said, "f-soft")
     wide = (WIDTH - LEFT - 24 - GAP) / 2
-    below = TOP + HIGH
+    below = float(TOP + HIGH)
     for place, (axis, least, most, asked) in enumerate(PANELS):
         below = max(below, _panel(canvas, needs, axis, least, most, asked, LEFT + place * (wide + GAP), wide))
     return canvas.render(WIDTH, below + 20) + "\n"
@@ -83,8 +80,7 @@ def _curve(
     from_, to = max(from_, least), min(max(to, least), most)
 
     def share(value: float) -> float:
-        size = replace(HELD, clients=int(value)) if axis == "clients" else replace(HELD, users=int(value))
-        return need.amount(size) / need.limit
+        return max(need.amount(HELD) + need.slope(axis) * (value - HELD.of(axis)), 0.0) / need.limit
 
     for first, last, dash in ((least, from_, "5 4"), (from_, to, ""), (to, most, "5 4")):
         if last <= first * 1.001:

@@ -64,7 +64,7 @@ def rows(judged: Sequence[Judged]) -> list[tuple[str, ...]]:
 
 def broken_first(needs: Sequence[Need]) -> list[tuple[str, str]]:
     """For each axis a line: who ends first, second, …"""
-    made = []
+    made: list[tuple[str, str]] = []
     for axis in AXES:
         found = first_breaks(needs, axis)
         made.append((axis, "; ".join(f"{need.part} ({need.resource}) at {number(at)}" for at, need in found)))
