@@ -54,7 +54,7 @@ RUN if [ "${ACCEPT_EULA}" != Y ]; then \
     && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* \
     && groupadd --gid 10001 harness \
     && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /bin/sh harness \
-    && install -d -o 10001 -g 10001 /results
+    && install -d -o 10001 -g 10001 /results /keys /secret
 
 COPY --from=builder /opt/venv /opt/venv
 COPY --from=builder /app /app
