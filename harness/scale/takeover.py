@@ -83,7 +83,7 @@ _TEXTS: dict[tuple[str, str], str] = {
 
 def takes_over(one: Judged, size: Size) -> str:
     """What takes over from one node, for this size."""
-    nodes = max(one.nodes, 1)
+    nodes = max(one.nodes, 2)  # before it breaks: the next step
     text = _TEXTS.get((one.need.part, one.need.resource), "another node")
     return text.format(
         nodes=nodes,
