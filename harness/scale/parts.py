@@ -187,7 +187,11 @@ def _moved(measured: Measured, node: Node, habits: Habits) -> Iterator[Need]:
         "Hop's base and rows (docs/etl.md), databases' seconds for each row of a delta", base,
         clients=window * habits.rows_of_client.value * (a_row + merged),
         users=window / habits.think.value * habits.rows_of_task.value * (a_row + merged),
-        reach={"clients": (min(one.clients for one in deltas), 500_000)}, shared_out=False,
+        reach={
+            "clients": (min(one.clients for one in deltas), 500_000),
+            "users": (0, max(one.rows for one in deltas) * habits.think.value // (window * habits.rows_of_task.value)),
+        },  # users who leave as many rows as the largest delta had
+        shared_out=False,
     )  # fmt: skip
     disk, said = _share(node.disk, node, f"{node.disk.value / 1e9:.0f} GB")
     line = _line((one.clients, one.temporary) for one in known(measured.first, "first rounds"))
