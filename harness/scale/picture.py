@@ -9,7 +9,7 @@ from harness.report.svg import Canvas
 from harness.scale.model import HELD, Axis, Need, first_breaks
 from harness.scale.text import number
 
-WIDTH, TOP, HIGH, LEFT, GAP = 1190, 96, 420, 74, 96
+WIDTH, TOP, HIGH, LEFT, GAP = 1210, 96, 420, 74, 96
 COLOURS = ("server1", "server2", "server3", "server4", "purple-ink", "amber-edge", "red-ink", "edge")
 LOWEST, HIGHEST = 0.001, 1000.0
 PANELS: tuple[tuple[Axis, float, float, int], ...] = (("clients", 1e4, 1e9, 50_000_000), ("users", 10, 1e6, 100_000))
@@ -25,7 +25,7 @@ def draw(needs: Sequence[Need]) -> str:
     canvas.text(LEFT, 30, "How much of one node each part uses, and where it breaks", "f-ink bold big")
     said = "Solid: measured here. Dashed: extrapolated. A circle: one node's end. A part's line is that of what ends first."
     canvas.text(LEFT, 50, said, "f-soft")
-    wide = (WIDTH - LEFT - 24 - GAP) / 2
+    wide = (WIDTH - LEFT - 44 - GAP) / 2
     below = float(TOP + HIGH)
     for place, (axis, least, most, asked) in enumerate(PANELS):
         below = max(below, _panel(canvas, needs, axis, least, most, asked, LEFT + place * (wide + GAP), wide))

@@ -71,7 +71,7 @@ _TEXTS: dict[tuple[str, str], str] = {
         "n = 0, TABLESAMPLE) ends that; until then a worker's limit of {gib} GiB"
     ),
     (parts.COHERENCE, parts.COMPARED): (
-        "harness check coherence --only, rules side by side; ranges of ids are not made yet"
+        "harness check coherence --only, database by database; rules over ranges of ids are not made yet"
     ),
     (parts.HARNESS, parts.PAGE): (
         "harness show --case, or runs of a folder each: the page holds all cases, in <noscript>"
