@@ -57,7 +57,8 @@ _TEXTS: dict[tuple[str, str], str] = {
         "let it run longer, once: rounds that are due meanwhile are refused, and nothing is lost; then Hop's "
         "pipelines on Beam (a Spark or Flink run configuration), which read ranges of ids side by side. In the "
         "way: a source is one statement of one snapshot and one merge transaction; ranges need an exported "
-        "snapshot, and COPY is no transform of Beam's"
+        "snapshot, and whether "
+        "Hop's bulk loading runs on Beam was not tried"
     ),
     (parts.ETL, parts.DELTA): (
         "Hop on Beam (Spark or Flink run configuration) for the carrying; the merge in PromptSales by partitions "
