@@ -16,8 +16,9 @@ from harness.etl.model import PERIOD
 pytestmark = pytest.mark.etl
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "k8s" / "etl"
-FILES = {"cronjob.yaml": "delta", "deployment.yaml": "every11"}
+FOLDER = ROOT / "k8s"
+CRON, RESIDENT = "base/etl/cronjob.yaml", "components/etl-resident/deployment.yaml"
+FILES = {CRON: "delta", RESIDENT: "every11"}
 
 
 def manifest(name: str) -> dict[str, Any]:
@@ -27,22 +28,22 @@ def manifest(name: str) -> dict[str, Any]:
 
 def pod(name: str) -> dict[str, Any]:
     spec = manifest(name)["spec"]
-    return (spec["jobTemplate"]["spec"] if name == "cronjob.yaml" else spec)["template"]["spec"]
+    return (spec["jobTemplate"]["spec"] if name == CRON else spec)["template"]["spec"]
 
 
 def test_the_cronjob_does_not_overlap_and_says_what_cron_can() -> None:
-    job = manifest("cronjob.yaml")
+    job = manifest(CRON)
     assert (job["apiVersion"], job["kind"]) == ("batch/v1", "CronJob")
     spec = job["spec"]
     assert spec["concurrencyPolicy"] == "Forbid"
     assert spec["schedule"] == f"*/{PERIOD // 60} * * * *"
     assert spec["jobTemplate"]["spec"]["backoffLimit"] == 0
-    assert pod("cronjob.yaml")["restartPolicy"] == "Never"
-    assert "5 minutes" in (FOLDER / "cronjob.yaml").read_text("utf-8")
+    assert pod(CRON)["restartPolicy"] == "Never"
+    assert "5 minutes" in (FOLDER / CRON).read_text("utf-8")
 
 
 def test_the_deployment_is_never_two() -> None:
-    made = manifest("deployment.yaml")
+    made = manifest(RESIDENT)
     assert (made["apiVersion"], made["kind"]) == ("apps/v1", "Deployment")
     assert made["spec"]["replicas"] == 1
     assert made["spec"]["strategy"] == {"type": "Recreate"}
