@@ -94,18 +94,18 @@ def test_what_is_written_to_is_a_volume(name: str) -> None:
         assert any(Path(env[variable]).is_relative_to(path) for path in writable), variable
     secret = volumes[mounts["/secret"]]["secret"]
     assert Path(env["HOP_ENVIRONMENT_CONFIG_FILE_NAME_PATHS"]).parent == Path("/secret")
-    assert secret["secretName"] == "promptsales-etl"
+    assert secret["secretName"] == "etl-variables"
 
 
 def test_there_are_no_secrets() -> None:
-    for file in FOLDER.iterdir():
+    for file in (FOLDER / name for name in (*FILES, "etl/Dockerfile")):
         text = file.read_text("utf-8")
         assert not re.search(r"(?i)password\s*[:=]\s*\S|\w+://[^\s/@]+:[^\s/@]+@", text), file
         assert "kind: Secret" not in text
 
 
 def test_the_image_is_the_one_that_docker_runs_here_and_holds_what_is_in_etl() -> None:
-    text = (FOLDER / "Dockerfile").read_text("utf-8")
+    text = (FOLDER / "etl/Dockerfile").read_text("utf-8")
     assert f"FROM {IMAGE}\n" in text
     copied = re.findall(r"^COPY \S+ (\S+) /project", text, re.MULTILINE)
     for path in copied:
