@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from harness.errors import DataError
+from harness.errors import DataError, HarnessError
 from harness.etl.connections import variables
 from harness.kubernetes.parts import COMPONENTS, PART_OF, SERVERS, SSH_PORT, Component, Server, url_secret
 from harness.promptsales.cipher_certificate import PASSWORD as CERTIFICATE_PASSWORD
@@ -61,7 +62,8 @@ KEYS: Mapping[str, frozenset[str]] = MappingProxyType(
 def make_secrets(*, licence: bool, kept: Mapping[str, Values] | None = None) -> dict[str, Values]:
     """What each Secret holds. What ``kept`` has already stays as it is, so running servers go on knowing their passwords.
 
-    Without ``licence`` (SQL Server's, which is the user's to accept) the Secret of that name is left out.
+    Without ``licence`` (SQL Server's, which is the user's to accept) the Secret of that name is left out, or stays.
+    Raises DataError, without a secret: what is kept cannot be gone on with.
     """
     there = kept or {}
     made: dict[str, Values] = {}
@@ -70,20 +72,27 @@ def make_secrets(*, licence: bool, kept: Mapping[str, Values] | None = None) -> 
         old = there.get(name, {})
         made[name] = dict(old) if old.keys() >= KEYS[name] else {**make(), **old}
 
-    for server, key in _ADMINISTRATORS.items():
-        have(server, lambda server=server, key=key: _server(server, key))  # type: ignore[misc]
+    owners = there.get(url_secret("owner"), {})
+    for server in SERVERS.values():
+        have(server.name, lambda server=server: _server(server, owners.get(VARIABLE[server.logical])))  # type: ignore[misc]
     for name, part in COMPONENTS.items():
         have(url_secret(name), lambda part=part: _urls(part, made))  # type: ignore[misc]
+    _check_certificate(there.get("crm-encryption", {}))
     have("crm-encryption", _encryption)
     have("sso-keys", lambda: {SSO_KEYS: _pem(make_signing_key("ES256"))})
-    have("etl-variables", lambda: {"variables.json": _variables(made[url_secret("etl")])})
+    etl = url_secret("etl")
+    have("etl-variables", lambda: {"variables.json": _variables(made[etl])})
+    if made[etl] != there.get(etl):  # a password is new
+        made["etl-variables"] = {**made["etl-variables"], "variables.json": _variables(made[etl])}
     pair = ("harness-ssh", "harness-agent-ssh")
     if all(there.get(name, {}).keys() >= KEYS[name] for name in pair):
         made.update({name: dict(there[name]) for name in pair})
     else:  # one without the other opens nothing
         made.update(zip(pair, _ssh(), strict=True))
-    if licence or LICENCE in there:
+    if licence:
         made[LICENCE] = {"ACCEPT_EULA": "Y"}
+    elif there.get(LICENCE):
+        made[LICENCE] = dict(there[LICENCE])  # whatever the user said then
     return made
 
 
@@ -114,9 +123,10 @@ def password() -> str:
     return f"Aa1-{secrets.token_urlsafe(24)}"
 
 
-def _server(name: str, key: str) -> Values:
-    made = {key: password()}
-    if "keyfile" in KEYS[name]:
+def _server(server: Server, owners: str | None) -> Values:
+    """``owners`` is the URL that its owner has already: the server knows that password."""
+    made = {_ADMINISTRATORS[server.name]: password() if owners is None else _password_in(owners, url_secret("owner"))}
+    if "keyfile" in KEYS[server.name]:
         made["keyfile"] = secrets.token_hex(256)  # 6 to 1024 signs of base64, says MongoDB's manual
     return made
 
@@ -137,6 +147,26 @@ def _url(server: Server, user: str, word: str) -> str:
     return f"{server.scheme}://{user}:{quote(word, safe='')}@{server.name}:{server.port}/{server.database}{parameters}"
 
 
+def _password_in(url: str, secret: str) -> str:
+    try:
+        found = unquote(urlsplit(url).password or "")
+    except ValueError:
+        found = ""
+    if not found:
+        raise DataError(f"the Secret {secret} that was kept has a URL without a password, or one that is no URL")
+    return found
+
+
+def _check_certificate(kept: Values) -> None:
+    """Half a certificate cannot be made whole, and a new one would not open the data keys of the old one."""
+    whole = {"certificate.pem", "certificate.key", CERTIFICATE_PASSWORD}
+    if (missing := whole - kept.keys()) and missing != whole:
+        raise DataError(
+            f"the Secret crm-encryption that was kept has no {', '.join(sorted(missing))}: bring it back, or, "
+            "if nothing was encrypted yet, leave all three out"
+        )
+
+
 def _encryption() -> Values:
     word = password()
     certificate, private = make_certificate("PromptCrm", word)
@@ -150,15 +180,19 @@ def _encryption() -> Values:
 
 def _variables(urls: Values) -> str:
     """Hop's variables file, as ``harness etl variables`` writes it."""
-    targets = {logical: make_target(logical, urls[name], "external") for logical, name in VARIABLE.items()}
-    said = [{"name": name, "value": value, "description": ""} for name, value in variables(targets).items()]
+    try:
+        targets = {logical: make_target(logical, urls[name], "external") for logical, name in VARIABLE.items()}
+        said = [{"name": name, "value": value, "description": ""} for name, value in variables(targets).items()]
+    except HarnessError:  # its text may quote a piece of an unescaped password
+        raise DataError("the Secret urls-etl that was kept has a URL that Hop cannot be told") from None
     return json.dumps({"variables": said}, indent=1) + "\n"
 
 
 def _ssh() -> tuple[Values, Values]:
     """What the harness has, and what the agents have: a key each, and the other one's public half."""
     own, host = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
-    known = "".join(f"[{agent}]:{SSH_PORT} {_public(host)}\n" for agent in AGENTS)
+    # with the port for ssh -p, without it for a HostKeyAlias
+    known = "".join(f"{name} {_public(host)}\n" for agent in AGENTS for name in (f"[{agent}]:{SSH_PORT}", agent))
     return (
         {"id_ed25519": _openssh(own), "known_hosts": known},
         {"ssh_host_ed25519_key": _openssh(host), "authorized_keys": f"restrict {_public(own)}\n"},
@@ -180,8 +214,6 @@ def _pem(key: Any) -> str:
 
 def read_kept(text: str) -> dict[str, Values]:
     """What ``kubectl get secrets -o json`` gave: by name, only those of :data:`KEYS`. Raises DataError, without a secret."""
-    import base64
-
     try:
         items = json.loads(text)["items"]
         return {

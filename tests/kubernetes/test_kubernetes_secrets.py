@@ -6,8 +6,10 @@ import base64
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -75,7 +77,7 @@ def test_the_keys_of_ssh_fit_each_other(made: Any) -> None:
     assert restriction == "restrict"
     assert written(own) == public_of(ours["id_ed25519"])
     known = dict(line.split(" ", 1) for line in ours["known_hosts"].splitlines())
-    assert known.keys() == {f"[{agent}]:2222" for agent in AGENTS}
+    assert known.keys() == {name for agent in AGENTS for name in (agent, f"[{agent}]:2222")}
     assert {written(line) for line in known.values()} == {public_of(agents["ssh_host_ed25519_key"])}
 
 
@@ -131,6 +133,126 @@ def test_what_stands_is_kept_and_what_is_missing_fits_it(made: Any) -> None:
     }
 
 
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
+def test_openssh_takes_the_keys_and_finds_the_agents(made: Any, tmp_path: Path) -> None:
+    ours, agents = made["harness-ssh"], made["harness-agent-ssh"]
+    known = tmp_path / "known_hosts"
+    known.write_text(ours["known_hosts"])
+    for text, public in (
+        (ours["id_ed25519"], agents["authorized_keys"].removeprefix("restrict ")),
+        (agents["ssh_host_ed25519_key"], ours["known_hosts"].splitlines()[0].split(" ", 1)[1]),
+    ):
+        key = tmp_path / "key"
+        key.write_text(text)
+        key.chmod(0o600)
+        assert _keygen("-y", "-f", str(key)).split()[:2] == public.split()
+    for agent in AGENTS:
+        for name in (agent, f"[{agent}]:2222"):
+            assert "ssh-ed25519" in _keygen("-F", name, "-f", str(known))
+
+
+def _keygen(*arguments: str) -> str:
+    done = subprocess.run(["ssh-keygen", *arguments], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout
+
+
+def test_an_administrators_password_that_is_gone_is_the_owners(made: Any) -> None:
+    there = {name: dict(values) for name, values in made.items() if name != "postgresql"}
+    there["urls-owner"]["PROMPTSALES_URL"] = "postgresql://harness:a%2Fb%40c%25@postgresql:5432/promptsales"
+    assert make_secrets(licence=False, kept=there)["postgresql"] == {"POSTGRES_PASSWORD": "a/b@c%"}
+
+
+def test_a_kept_password_of_strange_signs_is_encoded_in_the_owners_url(made: Any) -> None:
+    there = {"sqlserver-ads": {"MSSQL_SA_PASSWORD": "a/b@c%:?#é"}}
+    url = make_secrets(licence=False, kept=there)["urls-owner"]["PROMPTADS_URL"]
+    assert urlsplit(url).hostname == "sqlserver-ads"
+    assert unquote(urlsplit(url).password or "") == "a/b@c%:?#é"
+
+
+def test_new_logins_of_the_etl_reach_hop(made: Any) -> None:
+    there = {name: values for name, values in made.items() if name != "urls-etl"}
+    again = make_secrets(licence=False, kept=there)
+    url = again["urls-etl"]["CACHE_URL"]
+    assert url != made["urls-etl"]["CACHE_URL"]
+    said = {one["name"]: one["value"] for one in json.loads(again["etl-variables"]["variables.json"])["variables"]}
+    assert said["CACHE_PASSWORD"] == unquote(urlsplit(url).password or "")
+
+
+def test_a_key_that_is_missing_joins_those_that_stay(made: Any) -> None:
+    there = {"mongodb": {"MONGO_INITDB_ROOT_PASSWORD": "stays", "own": "too"}}
+    again = make_secrets(licence=False, kept=there)["mongodb"]
+    assert again.keys() == {"MONGO_INITDB_ROOT_PASSWORD", "keyfile", "own"}
+    assert (again["MONGO_INITDB_ROOT_PASSWORD"], again["own"]) == ("stays", "too")
+
+
+def test_half_a_certificate_is_refused(made: Any) -> None:
+    there = {"crm-encryption": {name: one for name, one in made["crm-encryption"].items() if name != "certificate.key"}}
+    with pytest.raises(DataError, match=r"has no certificate\.key: bring it back"):
+        make_secrets(licence=False, kept=there)
+    whole = {name: one for name, one in made["crm-encryption"].items() if name != "PROMPTCRM_MASTER_PASSWORD"}
+    again = make_secrets(licence=False, kept={"crm-encryption": whole})["crm-encryption"]
+    assert again.keys() == KEYS["crm-encryption"]
+    assert {name: again[name] for name in whole} == whole
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:hidden/word@postgresql/promptsales", "mysql://u:hidden@postgresql/promptsales", "hidden"]
+)
+def test_a_kept_url_that_is_none_is_said_without_its_password(made: Any, url: str) -> None:
+    there = {"urls-etl": {**made["urls-etl"], "PROMPTSALES_URL": url}}
+    with pytest.raises(DataError, match="the Secret urls-etl") as refused:
+        make_secrets(licence=False, kept=there)
+    assert "hidden" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    with pytest.raises(DataError, match="the Secret urls-owner") as refused:
+        make_secrets(licence=False, kept={"urls-owner": {"PROMPTSALES_URL": "postgresql://hidden@[x/promptsales"}})
+    assert "hidden" not in str(refused.value)
+
+
+def test_the_licence_is_never_accepted_for_the_user() -> None:
+    refused = {LICENCE: {"ACCEPT_EULA": "N"}}
+    assert make_secrets(licence=False, kept=refused)[LICENCE] == {"ACCEPT_EULA": "N"}
+    assert make_secrets(licence=True, kept=refused)[LICENCE] == {"ACCEPT_EULA": "Y"}
+    assert LICENCE not in make_secrets(licence=False, kept={LICENCE: {}})
+
+
+@pytest.mark.parametrize(("arguments", "says"), [(["--accept-eula"], {}), ([], {"ACCEPT_EULA": "Y"})])
+def test_who_accepts_the_licence_gets_its_secret(arguments: list[str], says: dict[str, str]) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ACCEPT_EULA"} | says
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=True, env=environment)
+    found = {one["metadata"]["name"]: one["stringData"] for one in yaml.safe_load(done.stdout)["items"]}
+    assert found[LICENCE] == {"ACCEPT_EULA": "Y"}
+    assert done.stderr == ""
+
+
+def test_every_secret_that_a_pod_names_is_made_with_the_key_it_names() -> None:
+    named = set()
+    for file in (ROOT / "k8s/base").rglob("*.yaml"):
+        for reference in _references(list(yaml.safe_load_all(file.read_text("utf-8")))):
+            named.add(reference)
+    assert len(named) > 10
+    missing = {(name, key) for name, key in named if name not in KEYS or (key and key not in KEYS[name])}
+    assert not missing
+
+
+def _references(node: Any) -> Iterator[tuple[str, str]]:
+    """Secret and key (or ``""``) of everything in a manifest that names one."""
+    if isinstance(node, list):
+        for one in node:
+            yield from _references(one)
+    elif isinstance(node, dict):
+        for field, value in node.items():
+            if field == "secretKeyRef":
+                yield value["name"], value["key"]
+            elif field == "secretRef":
+                yield value["name"], ""
+            elif field == "secret" and isinstance(value, dict):
+                name = value.get("secretName") or value["name"]
+                yield from ((name, item["key"]) for item in value.get("items", [{"key": ""}]))
+            else:
+                yield from _references(value)
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"items": [{"metadata": {"name": "redis"}, "data": {"a": "%"}}]}'])
 def test_what_is_no_list_of_secrets_is_said(text: str) -> None:
     with pytest.raises(DataError, match="kubectl get secrets"):
@@ -175,6 +297,37 @@ def test_a_terminal_is_not_shown_secrets() -> None:
         os.close(ours)
     assert done.returncode == 1
     assert "a terminal remembers" in done.stderr
+
+
+def test_a_terminal_is_shown_them_when_asked() -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "--show"], stdout=theirs, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    ) as running:
+        os.close(theirs)
+        seen = b""
+        while chunk := _read(ours):
+            seen += chunk
+    os.close(ours)
+    assert running.returncode == 0
+    assert b"POSTGRES_PASSWORD" in seen
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # how Linux says that the other end is closed
+        return b""
+
+
+def test_a_file_that_is_broken_is_said_without_what_is_in_it(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"items": [{"metadata": {"name": "redis"}, "data": {"REDIS_PASSWORD": "hidden%"}}]}')
+    done = subprocess.run([*COMMAND, "--existing", str(broken)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "kubectl get secrets -o json" in done.stderr
+    assert "hidden" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
