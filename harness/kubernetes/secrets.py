@@ -215,14 +215,16 @@ def _pem(key: Any) -> str:
 def read_kept(text: str) -> dict[str, Values]:
     """What ``kubectl get secrets -o json`` gave: by name, only those of :data:`KEYS`. Raises DataError, without a secret."""
     try:
-        items = json.loads(text)["items"]
-        return {
+        ours = [one for one in json.loads(text)["items"] if one["metadata"]["name"] in KEYS]
+        kept = {
             one["metadata"]["name"]: {
                 key: base64.b64decode(value, validate=True).decode("utf-8")
                 for key, value in (one.get("data") or {}).items()
             }
-            for one in items
-            if one["metadata"]["name"] in KEYS
+            for one in ours
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError("that is not what 'kubectl get secrets -o json' prints: a List of Secrets") from None
+    if len(kept) < len(ours):
+        raise DataError("these are Secrets of more than one namespace: give 'kubectl get secrets' one, with -n")
+    return kept

@@ -35,6 +35,11 @@ def made() -> Any:
     return make_secrets(licence=True)
 
 
+def certificate(made: Any) -> Any:
+    """What a test keeps that is of something else: a new certificate takes seconds."""
+    return {"crm-encryption": made["crm-encryption"]}
+
+
 def test_every_secret_has_its_keys_and_no_others(made: Any) -> None:
     assert {name: frozenset(values) for name, values in made.items()} == dict(KEYS)
     assert all(value for values in made.values() for value in values.values())
@@ -83,12 +88,12 @@ def test_the_keys_of_ssh_fit_each_other(made: Any) -> None:
 
 def test_certificate_and_signing_key_open(made: Any) -> None:
     encryption = made["crm-encryption"]
-    certificate = Certificate.load(
+    loaded = Certificate.load(
         encryption["certificate.pem"].encode(),
         encryption["certificate.key"].encode(),
         encryption["PROMPTCRM_CERTIFICATE_PASSWORD"],
     )
-    assert certificate.unwrap(certificate.wrap(b"k" * 64)) == b"k" * 64
+    assert loaded.unwrap(loaded.wrap(b"k" * 64)) == b"k" * 64
     assert Keys(None, made["sso-keys"]).signing().algorithm == "ES256"
     assert SSO_KEYS in made["sso-keys"]
 
@@ -163,7 +168,7 @@ def test_an_administrators_password_that_is_gone_is_the_owners(made: Any) -> Non
 
 
 def test_a_kept_password_of_strange_signs_is_encoded_in_the_owners_url(made: Any) -> None:
-    there = {"sqlserver-ads": {"MSSQL_SA_PASSWORD": "a/b@c%:?#é"}}
+    there = {**certificate(made), "sqlserver-ads": {"MSSQL_SA_PASSWORD": "a/b@c%:?#é"}}
     url = make_secrets(licence=False, kept=there)["urls-owner"]["PROMPTADS_URL"]
     assert urlsplit(url).hostname == "sqlserver-ads"
     assert unquote(urlsplit(url).password or "") == "a/b@c%:?#é"
@@ -179,7 +184,7 @@ def test_new_logins_of_the_etl_reach_hop(made: Any) -> None:
 
 
 def test_a_key_that_is_missing_joins_those_that_stay(made: Any) -> None:
-    there = {"mongodb": {"MONGO_INITDB_ROOT_PASSWORD": "stays", "own": "too"}}
+    there = {**certificate(made), "mongodb": {"MONGO_INITDB_ROOT_PASSWORD": "stays", "own": "too"}}
     again = make_secrets(licence=False, kept=there)["mongodb"]
     assert again.keys() == {"MONGO_INITDB_ROOT_PASSWORD", "keyfile", "own"}
     assert (again["MONGO_INITDB_ROOT_PASSWORD"], again["own"]) == ("stays", "too")
@@ -199,7 +204,7 @@ def test_half_a_certificate_is_refused(made: Any) -> None:
     "url", ["postgresql://u:hidden/word@postgresql/promptsales", "mysql://u:hidden@postgresql/promptsales", "hidden"]
 )
 def test_a_kept_url_that_is_none_is_said_without_its_password(made: Any, url: str) -> None:
-    there = {"urls-etl": {**made["urls-etl"], "PROMPTSALES_URL": url}}
+    there = {**certificate(made), "urls-etl": {**made["urls-etl"], "PROMPTSALES_URL": url}}
     with pytest.raises(DataError, match="the Secret urls-etl") as refused:
         make_secrets(licence=False, kept=there)
     assert "hidden" not in str(refused.value)
@@ -209,11 +214,11 @@ def test_a_kept_url_that_is_none_is_said_without_its_password(made: Any, url: st
     assert "hidden" not in str(refused.value)
 
 
-def test_the_licence_is_never_accepted_for_the_user() -> None:
-    refused = {LICENCE: {"ACCEPT_EULA": "N"}}
+def test_the_licence_is_never_accepted_for_the_user(made: Any) -> None:
+    refused = {**certificate(made), LICENCE: {"ACCEPT_EULA": "N"}}
     assert make_secrets(licence=False, kept=refused)[LICENCE] == {"ACCEPT_EULA": "N"}
     assert make_secrets(licence=True, kept=refused)[LICENCE] == {"ACCEPT_EULA": "Y"}
-    assert LICENCE not in make_secrets(licence=False, kept={LICENCE: {}})
+    assert LICENCE not in make_secrets(licence=False, kept={**certificate(made), LICENCE: {}})
 
 
 @pytest.mark.parametrize(("arguments", "says"), [(["--accept-eula"], {}), ([], {"ACCEPT_EULA": "Y"})])
@@ -257,6 +262,13 @@ def _references(node: Any) -> Iterator[tuple[str, str]]:
 def test_what_is_no_list_of_secrets_is_said(text: str) -> None:
     with pytest.raises(DataError, match="kubectl get secrets"):
         read_kept(text)
+
+
+def test_secrets_of_two_namespaces_are_not_mixed() -> None:
+    one = {"metadata": {"name": "redis"}, "data": {"REDIS_PASSWORD": "YQ=="}}
+    assert read_kept(json.dumps({"items": [one]})) == {"redis": {"REDIS_PASSWORD": "a"}}
+    with pytest.raises(DataError, match="more than one namespace"):
+        read_kept(json.dumps({"items": [one, one]}))
 
 
 def test_the_command_prints_a_list_and_no_secret_elsewhere(tmp_path: Path) -> None:
