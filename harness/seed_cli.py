@@ -50,6 +50,15 @@ def seed(
     peak_month: Annotated[
         int | None, typer.Option("--peak-month", help="the busy month besides December and January, 2 to 11")
     ] = None,
+    parts: Annotated[
+        int | None, typer.Option("--parts", min=1, help="make the clients in so many parts, of which this is one")
+    ] = None,
+    part: Annotated[
+        int | None,
+        typer.Option(
+            "--part", min=0, envvar="JOB_COMPLETION_INDEX", help="which one, from 0: as an indexed Job counts"
+        ),
+    ] = None,
     range_: Annotated[
         str, typer.Option("--range", metavar="FIRST:LAST", help="only these clients (with --only promptads: campaigns)")
     ] = "",
@@ -67,8 +76,9 @@ def seed(
 ) -> None:
     """Fill PromptSales's databases on the servers that are up. Killed in the middle, the same again goes on from there."""
     from fixtures.seed import plan_of
-    from fixtures.seed.run import check_range
+    from fixtures.seed.run import check_range, part_of
     from fixtures.seed.run import seed as fill
+    from harness.migrating.migrate import apply_schema
 
     begin = time.monotonic()
     day: date | None = as_of.date() if as_of else None
@@ -76,7 +86,18 @@ def seed(
         size, clients=clients, campaigns=campaigns, contents=contents, seed=number, as_of=day, peak_month=peak_month
     )
     within = _range(range_)
-    wanted = _names(only) or (("promptcrm", "promptsales") if within else LOGICAL)
+    if parts is not None:
+        if within:
+            raise DataError("a range of ids, or a part of so many: give --range or --parts, not both")
+        if part is None:
+            raise DataError(
+                "--parts says of how many, --part which one: 0, 1, … (or JOB_COMPLETION_INDEX in the environment)"
+            )
+        within = part_of(plan, parts, part)
+        if within is None:
+            say(console(), f"part {part} of {parts}: there are not so many families of clients, nothing is left for it")
+            return
+    wanted = names_of(only) or (("promptcrm", "promptsales") if within else LOGICAL)
     check_range(plan, within, wanted)
     if sources and (finish or finish_only):
         raise DataError(
@@ -86,7 +107,7 @@ def seed(
     places = _places(wanted, servers, strict=bool(only or within))
     use_certificate("promptcrm" in places, make=True)
     for logical, place in places.items():
-        _apply_schema(logical, place)
+        apply_schema(logical, place)
     with _progress() as listen:
         summary = fill(
             places,
@@ -113,7 +134,7 @@ def coherence(
     """Compare the databases with each other. Exit code 1 if something does not agree."""
     from harness.promptsales.coherence import check, report_json, report_table
 
-    targets, missing = targets_of(_names(only) or LOGICAL, servers)
+    targets, missing = targets_of(names_of(only) or LOGICAL, servers)
     if not targets:
         raise ServerUnavailable("no database is up: start them with 'harness up', or give their URLs")
     use_certificate("promptcrm" in targets, make=False)
@@ -160,18 +181,6 @@ def _places(logicals: Sequence[str], mode: str | None, *, strict: bool) -> dict[
     return {logical: Place(target.engine, data_url(target)) for logical, target in found.items()}
 
 
-def _apply_schema(logical: str, place: Place) -> None:
-    """Make the tables, if they are not there."""
-    from fixtures.seed.run import make_schema
-    from harness.engines import engine
-    from harness.schemas import PROMPTSALES, Wanted, apply, has_schema, scripts
-
-    if not has_schema(PROMPTSALES, logical, place.engine):
-        raise DataError(f"{logical}: there is no schema of it for {place.engine}")
-    files = scripts(PROMPTSALES, logical, place.engine, Wanted.empty, server=True)
-    make_schema(logical, place, lambda: apply(engine(place.engine), place.url, files, "seed"))
-
-
 def use_certificate(wanted: bool, *, make: bool) -> None:
     """Where the environment names none: the certificate for development of the servers that ``harness up`` keeps here."""
     from harness.promptsales.cipher import development_certificate
@@ -182,7 +191,8 @@ def use_certificate(wanted: bool, *, make: bool) -> None:
         os.environ.update(development_certificate(Path.cwd() / kept.FOLDER, make=make))
 
 
-def _names(only: str) -> tuple[str, ...]:
+def names_of(only: str) -> tuple[str, ...]:
+    """The databases that ``--only`` names. Raises DataError."""
     names = tuple(dict.fromkeys(name.strip() for name in only.split(",") if name.strip()))
     for name in names:
         if name not in LOGICAL:

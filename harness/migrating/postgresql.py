@@ -1,0 +1,120 @@
+"""Logins that stay on PostgreSQL: each component's role, with the rights of its work and no others; renewed at will.
+
+https://www.postgresql.org/docs/current/role-membership.html tells of ADMIN, INHERIT and SET.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+from psycopg import sql
+
+from harness.errors import DataError, ServerError
+from harness.etl.logins import GROUPS as ETL_GROUPS
+from harness.migrating.files import Login
+from harness.servers.urls import scrub
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_PLAIN = "LOGIN NOSUPERUSER NOREPLICATION NOBYPASSRLS NOCREATEDB NOCREATEROLE"
+_MAKES_LOGINS = "LOGIN NOSUPERUSER NOREPLICATION NOBYPASSRLS NOCREATEDB CREATEROLE"
+_MAKES_DATABASES = "LOGIN NOSUPERUSER NOREPLICATION NOBYPASSRLS CREATEDB NOCREATEROLE"
+
+_MCP_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "promptads": ("promptads_mcp",),
+    "promptcrm": ("promptcrm_mcp", "promptcrm_mcp_steward"),
+    "promptsales": ("promptsales_mcp", "promptsales_mcp_gate", "promptcontent_mcp"),
+}
+"""What :mod:`harness.mcp.opening` makes logins for."""
+
+_GROUP = (
+    "DO $$ BEGIN CREATE ROLE {group} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END; $$"
+)
+
+_LINKED: Mapping[str, tuple[str, ...]] = {
+    "promptads": ("campaign", "budget", "channel"),
+    "promptcrm": (
+        "client (id, code, name, kind, city_id, campaign_id, created_on)",
+        "sale (id, client_id, campaign_id, sold_on, status, total)",
+    ),
+}
+"""What the other server reads: the tables of schemas/*/postgresql/server/60_linked_*.sql."""
+
+
+def set_login(link: Connection, login: Login) -> None:
+    """Make the role, or renew its password and rights. Raises psycopg.Error, DataError (it is a superuser)."""
+    user = sql.Identifier(login.user)
+    found = link.execute("SELECT rolsuper FROM pg_roles WHERE rolname = %s", [login.user]).fetchone()
+    if found and found[0]:
+        raise DataError(f"{login.logical}: {login.user} is a superuser there: it is not made less")
+    # Hashed here: whoever reads the server's log, or its statements, does not learn the password.
+    hashed = link.pgconn.encrypt_password(login.password.encode(), login.user.encode(), b"scram-sha-256").decode()
+    options = {"mcp": _MAKES_LOGINS, "harness": _MAKES_DATABASES}.get(login.component, _PLAIN)
+    with link.transaction():
+        link.execute("SELECT pg_advisory_xact_lock(hashtext('harness migrate logins'))")
+        if not found:
+            link.execute(sql.SQL("CREATE ROLE {}").format(user))
+        link.execute(sql.SQL("ALTER ROLE {} {} PASSWORD {}").format(user, sql.SQL(options), sql.Literal(hashed)))
+        for statement in _rights(login):
+            link.execute(sql.SQL(statement).format(user=user))
+
+
+def _rights(login: Login) -> list[str]:
+    """GRANTs, ``{user}`` in each. Nothing of a caller is in them but names that stand in this file."""
+    match login.component:
+        case "etl":
+            return [f"GRANT {ETL_GROUPS[login.logical]} TO {{user}}"]
+        case "sso":
+            return ["GRANT promptsales_sso TO {user}"]
+        case "mcp":  # makes logins of these groups, and has no right of theirs itself
+            groups = _MCP_GROUPS[login.logical]
+            said = [_GROUP.format(group=group) for group in groups]  # that of the vectors comes with the first of them
+            said += [f"GRANT {group} TO {{user}} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" for group in groups]
+            # What it makes it may put out and drop: https://www.postgresql.org/docs/current/runtime-config-client.html
+            return [*said, "ALTER ROLE {user} SET createrole_self_grant = 'set, inherit'"]
+        case "load":
+            return [
+                "GRANT USAGE ON SCHEMA public TO {user}",
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}",
+                "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {user}",
+                "GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO {user}",
+            ]
+        case "harness":  # databases of its own (psh_…); sees who waits for whom
+            return ["GRANT SET ON PARAMETER deadlock_timeout TO {user}", "GRANT pg_read_all_stats TO {user}"]
+        case "link":
+            return [_select(table) for table in _LINKED[login.logical]]
+    return []
+
+
+def _select(table: str) -> str:
+    name, _, columns = table.partition(" ")
+    return f"GRANT SELECT {columns} ON {name} TO {{user}}".replace("  ", " ")
+
+
+def link_servers(link: Connection, procedure: str, other: Login) -> None:
+    """Have this database see the other one, by ``link_ads`` or ``link_crm``. Raises psycopg.Error."""
+    parts = urlsplit(other.url)
+    arguments = (parts.hostname, parts.port or 5432, unquote(parts.path.lstrip("/")), other.user, other.password)
+    link.execute(sql.SQL("SELECT {}(%s, %s, %s, %s, %s)").format(sql.Identifier(procedure)), arguments)
+
+
+def make_database(url: str) -> None:
+    """Make the database that a URL names, if the server has none of that name. Raises ServerError."""
+    name = unquote(urlsplit(url).path.lstrip("/"))
+    try:
+        psycopg.connect(url, connect_timeout=10).close()
+    except psycopg.Error as problem:
+        if "does not exist" not in str(problem) or "database" not in str(problem):
+            raise ServerError(scrub(" ".join(str(problem).split()), url)) from None
+    else:
+        return
+    try:
+        with psycopg.connect(url, dbname="postgres", autocommit=True, connect_timeout=10) as link:
+            link.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+        pass  # somebody else has made it
+    except psycopg.Error as problem:
+        raise ServerError(scrub(" ".join(str(problem).split()), url)) from None
