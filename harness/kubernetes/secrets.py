@@ -216,7 +216,7 @@ def read_kept(text: str) -> dict[str, Values]:
     """What ``kubectl get secrets -o json`` gave: by name, only those of :data:`KEYS`. Raises DataError, without a secret."""
     try:
         ours = [one for one in json.loads(text)["items"] if one["metadata"]["name"] in KEYS]
-        kept = {
+        kept: dict[str, Values] = {
             one["metadata"]["name"]: {
                 key: base64.b64decode(value, validate=True).decode("utf-8")
                 for key, value in (one.get("data") or {}).items()
