@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from k8s_build import BUILDS, INSTEAD, WORKLOADS, Build, Object, Pod, build, pods_of
+from k8s_build import BUILDS, INSTEAD, K8S, WORKLOADS, Build, Object, Pod, build, pods_of
 
 from harness.kubernetes.parts import PART_OF, SERVERS, url_secret
 from harness.kubernetes.secrets import KEYS
@@ -166,6 +166,17 @@ def test_every_pod(name: str, part: str) -> None:
 def test_an_exception_is_needed(exception: tuple[str, str, str]) -> None:
     assert exception in excused(build("dev"))
     assert exception in excused(build("prod"))
+
+
+def test_the_readme_tells_the_exceptions() -> None:
+    told = (
+        (K8S / "README.md").read_text("utf-8").partition("## Where a pod is not as the others")[2].partition("\n## ")[0]
+    )
+    words = {"readOnlyRootFilesystem": "root file system"}
+    for part, _, rule in EXCEPTIONS:
+        assert f"`{part}`" in told
+        assert words.get(rule, rule.removeprefix("adds ")) in told
+    assert {one for one in re.findall(r"`([\w-]+)`", told) if one in WORKLOADS} == {part for part, _, _ in EXCEPTIONS}
 
 
 @pytest.mark.parametrize(("name", "part"), LOGINS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from k8s_build import BUILDS, K8S, NAME, WORKLOADS, Build, Object, Pod, build
+from k8s_given import selected, taken, volumes
 
 from harness.kubernetes.parts import COMPONENTS, LOCUST_PORT, MCP_PORT, SERVERS, SSH_PORT, SSO_PORT, url_secret
 from harness.kubernetes.secrets import KEYS
@@ -41,39 +42,6 @@ SERVICES: Mapping[str, set[int]] = {
     "locust-master": {LOCUST_PORT},  # its page has no log-in: kubectl port-forward
     "harness-agent": {SSH_PORT},
 }
-
-
-def selected(made: Build, selector: Mapping[str, str]) -> list[Pod]:
-    return [pod for pod in made.pods if selector.items() <= pod.labels.items()]
-
-
-def volumes(pod: Pod) -> dict[str, Object]:
-    return {one["name"]: one for one in pod.spec.get("volumes", ())}
-
-
-def from_environment(container: Object, reference: str) -> Iterator[tuple[str, str | None]]:
-    """Name and key of each ``secret`` or ``configMap`` that its environment is taken from; no key: all of them."""
-    for one in container.get("env", ()):
-        if found := one.get("valueFrom", {}).get(f"{reference}KeyRef"):
-            yield found["name"], found["key"]
-    for one in container.get("envFrom", ()):
-        if found := one.get(f"{reference}Ref"):
-            yield found["name"], None
-
-
-def from_volumes(pod: Pod, container: Object, reference: str) -> Iterator[tuple[str, str | None]]:
-    """The same of what it mounts."""
-    field = {"secret": "secretName", "configMap": "name"}[reference]
-    for mount in container.get("volumeMounts", ()):
-        source = volumes(pod).get(mount["name"], {}).get(reference)
-        if source is None:
-            continue
-        for item in source.get("items", [None]):
-            yield source[field], item and item["key"]
-
-
-def taken(pod: Pod, container: Object, reference: str) -> set[tuple[str, str | None]]:
-    return {*from_environment(container, reference), *from_volumes(pod, container, reference)}
 
 
 @pytest.mark.parametrize("name", BUILDS)
