@@ -1,7 +1,7 @@
 """What was migrated, kept in PromptSales: by database, the digest of the schema's files that it was made of.
 
-The table is made here and not by a schema file: it says something about those. Its schema is called as no user is: PostgreSQL would look
-for everything of the user ``harness`` in a schema of that name first.
+The table is made here and not by a schema file: it says something about those. Its schema is called as no user is:
+PostgreSQL would look for everything of the user ``harness`` in a schema of that name first.
 """
 
 from __future__ import annotations
