@@ -119,7 +119,7 @@ def as_list(made: Mapping[str, Values], namespace: str) -> dict[str, Any]:
 
 
 def password() -> str:
-    """32 signs of a URL, of the three kinds that SQL Server's policy asks for."""
+    """36 signs that a URL takes as they are, of the three kinds that SQL Server's policy asks for."""
     return f"Aa1-{secrets.token_urlsafe(24)}"
 
 
