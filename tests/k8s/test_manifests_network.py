@@ -109,6 +109,19 @@ def test_no_other_edge_is_let_through(name: str) -> None:
     assert sorted(expected - found) == []
 
 
+@pytest.mark.parametrize("direction", ["Ingress", "Egress"])
+@pytest.mark.parametrize("name", ["dev", "prod"])  # CloudNativePG's pods may go anywhere by 443: the other end says no
+def test_no_end_alone_lets_more_through(name: str, direction: str) -> None:
+    made = build(name)
+    pods = [*inside(made), NEWCOMER]
+    expected = set(wanted(made))
+    for port in named_ports(policies(made)):
+        for source in pods:
+            for target in pods:
+                if allows(policies(made), direction, source, target, port):
+                    assert Edge(source.name, target.name, port) in expected
+
+
 @pytest.mark.parametrize("name", BUILDS)
 def test_everybody_is_denied_everything_first(name: str) -> None:
     made = build(name)
