@@ -86,6 +86,8 @@ def seed(
         size, clients=clients, campaigns=campaigns, contents=contents, seed=number, as_of=day, peak_month=peak_month
     )
     within = _range(range_)
+    if parts is None and part is not None:
+        raise DataError(f"part {part} (--part, or JOB_COMPLETION_INDEX in the environment) of how many? give --parts")
     if parts is not None:
         if within:
             raise DataError("a range of ids, or a part of so many: give --range or --parts, not both")
@@ -93,6 +95,8 @@ def seed(
             raise DataError(
                 "--parts says of how many, --part which one: 0, 1, … (or JOB_COMPLETION_INDEX in the environment)"
             )
+        if "promptads" in names_of(only):
+            raise DataError("--parts are parts of the clients: of campaigns, promptads is given a --range")
         within = part_of(plan, parts, part)
         if within is None:
             say(console(), f"part {part} of {parts}: there are not so many families of clients, nothing is left for it")
