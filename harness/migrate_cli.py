@@ -51,7 +51,9 @@ def migrate(
     for name, why in missing.items():
         tell(f"{name}: left out, {why}")
     places = {name: Place(target.engine, data_url(target)) for name, target in found.items()}
-    make(places, read_logins(logins) if logins else (), master=os.environ.get(MASTER_PASSWORD), tell=tell)
+    memory, _ = targets_of(["promptsales"], servers)
+    url = memory["promptsales"].url if memory else ""
+    make(places, read_logins(logins) if logins else (), memory=url, master=os.environ.get(MASTER_PASSWORD), tell=tell)
 
 
 def wait(
@@ -75,7 +77,10 @@ def wait(
     found, missing = targets_of(tuple(databases or LOGICAL), servers)
     if not found or (databases and missing):
         raise ServerUnavailable("; ".join(f"{name}: {why}" for name, why in missing.items()))
-    look = waiting.servers(found) if until is Until.servers else waiting.migrated(found)
+    memory, _ = targets_of(["promptsales"], servers)
+    if until is Until.migrated and not memory:
+        raise ServerUnavailable("promptsales has no URL here: what was migrated is remembered there (PROMPTSALES_URL)")
+    look = waiting.servers(found) if until is Until.servers else waiting.migrated(found, memory["promptsales"].url)
     try:
         with sigterm_ends():
             waiting.wait(look, seconds, lambda line: tell(line, error=True))

@@ -23,21 +23,28 @@ _LINKS = {"promptads": ("link_crm", "promptcrm"), "promptcrm": ("link_ads", "pro
 
 
 def migrate(
-    places: Mapping[str, Place], logins: Sequence[Login], *, master: str | None = None, tell: Tell = lambda line: None
+    places: Mapping[str, Place],
+    logins: Sequence[Login],
+    *,
+    memory: str = "",
+    master: str | None = None,
+    tell: Tell = lambda line: None,
 ) -> None:
-    """Bring these databases to what this version wants. PromptSales is among them: it remembers.
+    """Bring these databases to what this version wants.
 
-    ``master``: the password of PromptCrm's master key on SQL Server. Raises ServerError, EngineError, DataError; what was
-    done until then stays, and the same again goes on from there.
+    ``memory``: PromptSales's URL, which remembers, where it is not among ``places``. ``master``: the password of
+    PromptCrm's master key on SQL Server. Raises ServerError, EngineError, DataError; what was done until then stays,
+    and the same again goes on from there.
     """
-    if "promptsales" not in places:
+    memory = places["promptsales"].url if "promptsales" in places else memory
+    if not memory:
         raise ServerUnavailable("promptsales is not up, or has no URL: what was migrated is remembered there")
     for logical, place in places.items():
         if make := _MAKES.get(place.engine):
             make(place.url)
         tell(f"{logical}: the database is there")
-    with record.alone(places["promptsales"].url) as memory:
-        before = record.remembered(memory)
+    with record.alone(memory) as link:
+        before = record.remembered(link)
         for logical, place in places.items():
             _schema(logical, place, before.get(logical))
             if logical == "promptcrm" and place.engine == "sqlserver":
@@ -53,7 +60,7 @@ def migrate(
                 _link(places[logical], procedure, found[0])
                 tell(f"{logical}: sees {other}")
         for logical, place in places.items():
-            record.remember(memory, logical, record.digest(logical, place.engine))
+            record.remember(link, logical, record.digest(logical, place.engine))
 
 
 def apply_schema(logical: str, place: Place) -> None:
@@ -114,9 +121,10 @@ _MAKES: Mapping[str, Callable[[str], None]] = {
 }
 
 
-def lacking(targets: Mapping[str, Target]) -> list[str]:
-    """Which of these databases are not yet of this version's files, by what PromptSales remembers. Raises ServerError."""
-    if "promptsales" not in targets:
-        raise ServerUnavailable("promptsales has no URL here: what was migrated is remembered there (PROMPTSALES_URL)")
-    there = record.ask(targets["promptsales"].url)
+def lacking(targets: Mapping[str, Target], memory: str) -> list[str]:
+    """Which of these databases are not yet of this version's files, by what PromptSales (``memory``, its URL) remembers.
+
+    Raises ServerError.
+    """
+    there = record.ask(memory)
     return [logical for logical, one in targets.items() if there.get(logical) != record.digest(logical, one.engine)]

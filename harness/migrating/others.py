@@ -61,7 +61,7 @@ def mongodb_roles(component: str, database: str) -> list[dict[str, str]]:
     match component:
         case "etl":
             return [{"role": "read", "db": database}]
-        case "mcp":  # users and roles of this database; it reads nothing itself
+        case "mcp":  # users and roles of this database: so it could make itself one that reads
             return [{"role": "userAdmin", "db": database}]
         case "load":
             return [{"role": "readWrite", "db": database}]

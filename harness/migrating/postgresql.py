@@ -23,10 +23,11 @@ _PLAIN = "LOGIN NOSUPERUSER NOREPLICATION NOBYPASSRLS NOCREATEDB NOCREATEROLE"
 _MAKES_LOGINS = "LOGIN NOSUPERUSER NOREPLICATION NOBYPASSRLS NOCREATEDB CREATEROLE"
 _MAKES_DATABASES = "LOGIN NOSUPERUSER NOREPLICATION NOBYPASSRLS CREATEDB NOCREATEROLE"
 
+_VECTORS = "promptcontent_mcp"
 _MCP_GROUPS: Mapping[str, tuple[str, ...]] = {
     "promptads": ("promptads_mcp",),
     "promptcrm": ("promptcrm_mcp", "promptcrm_mcp_steward"),
-    "promptsales": ("promptsales_mcp", "promptsales_mcp_gate", "promptcontent_mcp"),
+    "promptsales": ("promptsales_mcp", "promptsales_mcp_gate", _VECTORS),
 }
 """What :mod:`harness.mcp.opening` makes logins for."""
 
@@ -44,6 +45,25 @@ _LINKED: Mapping[str, tuple[str, ...]] = {
 """What the other server reads: the tables of schemas/*/postgresql/server/60_linked_*.sql."""
 
 
+_LOAD: Mapping[str, tuple[str, ...]] = {
+    "promptads": (
+        "SELECT ON campaign, budget, channel, ad",
+        "UPDATE ON budget",
+        "SELECT, INSERT, UPDATE ON metric_day",
+    ),
+    "promptcrm": (
+        "SELECT (id, code, name, kind, city_id, campaign_id, credit, created_on, latitude, longitude) ON client",
+        "SELECT ON city, product, opportunity, sale, sale_line",
+        "INSERT ON sale, sale_line",
+        "USAGE ON SEQUENCE sale_id",
+        "EXECUTE ON FUNCTION register_sales(sale_row[], sale_line_row[])",
+        "EXECUTE ON FUNCTION distance_km",
+    ),
+    "promptsales": ("SELECT ON month_summary, campaign, content, campaign_month, month_board, campaign_performance",),
+}
+"""What the users of ``harness/load/users`` do, and what ``register_sales`` does for them."""
+
+
 def set_login(link: Connection, login: Login) -> None:
     """Make the role, or renew its password and rights. Raises psycopg.Error, DataError (it is a superuser)."""
     user = sql.Identifier(login.user)
@@ -57,6 +77,8 @@ def set_login(link: Connection, login: Login) -> None:
         link.execute("SELECT pg_advisory_xact_lock(hashtext('harness migrate logins'))")
         if not found:
             link.execute(sql.SQL("CREATE ROLE {}").format(user))
+        else:  # rights of another time go: what follows is all that the role may do
+            link.execute(sql.SQL("DROP OWNED BY {}").format(user))
         link.execute(sql.SQL("ALTER ROLE {} {} PASSWORD {}").format(user, sql.SQL(options), sql.Literal(hashed)))
         for statement in _rights(login):
             link.execute(sql.SQL(statement).format(user=user))
@@ -69,19 +91,19 @@ def _rights(login: Login) -> list[str]:
             return [f"GRANT {ETL_GROUPS[login.logical]} TO {{user}}"]
         case "sso":
             return ["GRANT promptsales_sso TO {user}"]
-        case "mcp":  # makes logins of these groups, and has no right of theirs itself
+        case (
+            "mcp"
+        ):  # makes logins of these groups; while one lives, its maker has its rights, to put it out and drop it
             groups = _MCP_GROUPS[login.logical]
             said = [_GROUP.format(group=group) for group in groups]  # that of the vectors comes with the first of them
             said += [f"GRANT {group} TO {{user}} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" for group in groups]
-            # What it makes it may put out and drop: https://www.postgresql.org/docs/current/runtime-config-client.html
+            # https://www.postgresql.org/docs/current/runtime-config-client.html
             return [*said, "ALTER ROLE {user} SET createrole_self_grant = 'set, inherit'"]
         case "load":
-            return [
-                "GRANT USAGE ON SCHEMA public TO {user}",
-                "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}",
-                "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {user}",
-                "GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO {user}",
-            ]
+            said = [f"GRANT {right} TO {{user}}" for right in _LOAD[login.logical]]
+            if login.logical == "promptsales":  # vectors come with the first contents: a role of theirs reads
+                said += [_GROUP.format(group=_VECTORS), f"GRANT {_VECTORS} TO {{user}}"]
+            return ["GRANT USAGE ON SCHEMA public TO {user}", *said]
         case "harness":  # databases of its own (psh_…); sees who waits for whom
             return ["GRANT SET ON PARAMETER deadlock_timeout TO {user}", "GRANT pg_read_all_stats TO {user}"]
         case "link":

@@ -30,6 +30,25 @@ _LINKED: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
+_LOAD: Mapping[str, tuple[str, ...]] = {
+    "promptads": (
+        "SELECT ON dbo.campaign",
+        "SELECT, UPDATE ON dbo.budget",
+        "SELECT ON dbo.channel",
+        "SELECT ON dbo.ad",
+    ),
+    "promptcrm": (
+        "SELECT ON dbo.client (id, code, name, kind, city_id, campaign_id, credit, created_on, latitude, longitude)",
+        "SELECT ON dbo.city",
+        "SELECT ON dbo.product",
+        "SELECT ON dbo.sale",
+        "EXECUTE ON dbo.register_sales",  # the tables it writes to are of the same owner: nothing more is asked for
+        "EXECUTE ON TYPE::dbo.sale_row",
+        "EXECUTE ON TYPE::dbo.sale_line_row",
+    ),
+}
+"""What the users of ``harness/load/users`` do."""
+
 
 def make_database(url: str) -> None:
     """Make the database that a URL names, if there is none of that name. Raises EngineError, ServerError."""
@@ -80,7 +99,7 @@ def rights(login: Login) -> list[str]:
                 *(f"GRANT ALTER ON ROLE::{quote(group)} TO {user}" for group in groups),
             ]
         case "load":
-            return [f"GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE ON SCHEMA::dbo TO {user}"]
+            return [f"GRANT {right} TO {user}" for right in _LOAD[login.logical]]
         case "link":
             return [f"GRANT SELECT {table} TO {user}" for table in _LINKED[login.logical]]
     return []

@@ -41,17 +41,15 @@ def servers(targets: Mapping[str, Target]) -> Look:
     return look
 
 
-def migrated(targets: Mapping[str, Target]) -> Look:
-    """Until PromptSales says that each of these is of this version's files."""
+def migrated(targets: Mapping[str, Target], memory: str) -> Look:
+    """Until PromptSales, whose URL ``memory`` is, says that each of these is of this version's files."""
 
     def look() -> list[str]:
         try:
-            return [f"{logical}: not migrated yet" for logical in lacking(targets)]
+            return [f"{logical}: not migrated yet" for logical in lacking(targets, memory)]
         except ServerError as problem:
             return [str(problem)]
 
-    if "promptsales" not in targets:
-        lacking(targets)  # raises: it can never be known
     return look
 
 

@@ -99,7 +99,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[There]:
 
 
 def test_everything_is_there_and_remembered(there: There) -> None:
-    assert lacking(there.own) == []
+    assert lacking(there.own, there.own["promptsales"].url) == []
     assert record.ask(there.own["promptsales"].url).keys() == set(LOGICAL)
 
 
@@ -178,6 +178,14 @@ def test_nobody_makes_tables_or_becomes_more(there: There, component: str) -> No
             assert not there.can(component, logical, "CREATE DATABASE mine")
 
 
+def test_rights_that_somebody_gave_meanwhile_go(there: There) -> None:
+    with psycopg.connect(there.places["promptsales"].url, autocommit=True) as link:
+        link.execute("GRANT SELECT ON sso_session TO promptsales_load_login")
+    assert there.can("load", "promptsales", "SELECT * FROM sso_session")
+    there.migrate()
+    assert not there.can("load", "promptsales", "SELECT * FROM sso_session")
+
+
 def test_the_etl_reads_changes_and_no_table(there: There) -> None:
     assert there.can("etl", "promptcrm", "SELECT * FROM changes_since(NULL, NULL) LIMIT 1")
     assert not there.can("etl", "promptcrm", "SELECT * FROM sale")
@@ -200,8 +208,21 @@ def test_the_other_server_reads_what_it_is_linked_for(there: There) -> None:
 
 
 def test_load_writes_rows(there: There) -> None:
-    assert there.can("load", "promptcrm", "UPDATE client SET name = name")
-    assert there.can("load", "promptads", "DELETE FROM metric_day")
+    """What its users do, and nothing else: it cannot forge sessions, nor read ciphers, nor touch a log."""
+    with psycopg.connect(there.url("load", "promptcrm")) as link, pytest.raises(psycopg.Error, match="has no sale"):
+        link.execute("SELECT * FROM register_sales(ARRAY[]::sale_row[], ARRAY[]::sale_line_row[])")
+    assert there.can("load", "promptads", "UPDATE budget SET amount = amount")
+    assert there.can("load", "promptsales", "SELECT * FROM month_board")
+    for logical, statement in (
+        ("promptcrm", "SELECT * FROM client"),
+        ("promptcrm", "UPDATE client SET name = name"),
+        ("promptcrm", "SELECT * FROM changes_since(NULL, NULL)"),
+        ("promptads", "DELETE FROM metric_day"),
+        ("promptsales", "SELECT * FROM sso_session"),
+        ("promptsales", "DELETE FROM ai_log"),
+        ("promptsales", "SELECT purge_sessions('1 day')"),
+    ):
+        assert not there.can("load", logical, statement), statement
 
 
 def test_the_harness_makes_and_drops_its_own(there: There) -> None:
@@ -214,13 +235,14 @@ def test_the_harness_makes_and_drops_its_own(there: There) -> None:
 
 
 def test_mcp_servers_make_their_own_logins_and_drop_them(there: There) -> None:
-    """The maker may do nothing; who it makes may do what its role says. Two at once, one after a kill of the other's."""
+    """Who it makes may do what its role says; the maker itself, nothing but what those may."""
 
     def made() -> set[str]:
         with psycopg.connect(there.places["promptsales"].url) as link:
             return {name for (name,) in link.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'psh_mcp_%'")}
 
     names = ("promptads", "promptcrm", "promptsales", "cache")
+    assert not there.can("mcp", "promptcrm", "SELECT * FROM public.client_card")
     with opened(names, there.targets("mcp"), {}, Settings()) as found:
         assert found.entered.notes == ()
         own = {(one.logical, one.group) for one in found.entered.own}
@@ -230,6 +252,7 @@ def test_mcp_servers_make_their_own_logins_and_drop_them(there: There) -> None:
             reader.execute("SELECT * FROM client_card LIMIT 1")
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 reader.execute("SELECT * FROM client")
+        assert not there.can("mcp", "promptcrm", "SELECT * FROM public.sale_line")
         found.check()
         assert made()
     assert made() == set()
@@ -260,7 +283,7 @@ def test_another_versions_tables_are_left_alone(there: There) -> None:
         digest = record.remembered(link)["promptads"]
         try:
             link.execute("UPDATE migrating.migration SET digest = 'older' WHERE logical = 'promptads'")
-            assert lacking(there.own) == ["promptads"]
+            assert lacking(there.own, there.own["promptsales"].url) == ["promptads"]
             with pytest.raises(DataError, match="promptads was made by another version"):
                 there.migrate()
         finally:
@@ -327,6 +350,8 @@ def test_the_commands(there: There) -> None:
     assert "promptcrm: sees promptads" in done.stdout
     assert PASSWORD not in done.stdout + done.stderr
     assert command(there, "wait", "migrated", "--seconds", "0").returncode == 0
+    assert command(there, "migrate", "--only", "promptads").returncode == 0
+    assert command(there, "wait", "migrated", "promptads", "--seconds", "0").returncode == 0
     assert (
         command(there, "wait", "servers", "promptads", "cache", "--seconds", "0").stdout == "promptads, cache: ready\n"
     )

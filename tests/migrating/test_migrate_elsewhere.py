@@ -40,13 +40,13 @@ def test_a_login_is_made_with_its_user_and_then_only_renewed() -> None:
     first, again = Server(), Server("promptsales_load_login")
     for server in (first, again):
         sqlserver.set_login(None, login("load"), server)
-    grant = "GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE ON SCHEMA::dbo TO [promptsales_load_login]"
+    grants = sqlserver.rights(login("load"))
     assert first.statements == [
         "CREATE LOGIN [promptsales_load_login] WITH PASSWORD = N'Aa1-it''s-a-test', DEFAULT_DATABASE = [promptcrm]",
         "CREATE USER [promptsales_load_login] FOR LOGIN [promptsales_load_login]",
-        grant,
+        *grants,
     ]
-    assert again.statements == ["ALTER LOGIN [promptsales_load_login] WITH PASSWORD = N'Aa1-it''s-a-test'", grant]
+    assert again.statements == ["ALTER LOGIN [promptsales_load_login] WITH PASSWORD = N'Aa1-it''s-a-test'", *grants]
 
 
 @pytest.mark.parametrize("component", [one for one in COMPONENTS if one not in ("owner", "sso")])
