@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -70,6 +71,9 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # "harness show | head": whoever reads has seen enough, and that is no failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if code == 130 and (monitor := sys.modules.get("pymongo.synchronous.monitor")):
+        # Ctrl-C may have caught a client of MongoDB half made; what its driver does at the end would be a traceback.
+        atexit.unregister(getattr(monitor, "_shutdown_resources", print))
     sys.exit(code)
 
 
