@@ -55,7 +55,7 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
 """By logical database. Names are those of :data:`harness.servers.images.IMAGES`, and of the services of ``compose.yaml``."""
 
 MCP_PORT, SSO_PORT, LOCUST_WEB, LOCUST_PORT, SSH_PORT = 8765, 8900, 8089, 5557, 2222
-"""Ports of the Services ``mcp``, ``sso``, ``locust-master`` (two), ``harness-agent``."""
+"""Ports of ``mcp``, ``sso``, ``locust-master`` (its page, by a tunnel only; its workers), ``harness-agent``."""
 
 
 @dataclass(frozen=True, slots=True)
