@@ -14,11 +14,13 @@ from mcp import StdioServerParameters
 
 from fixtures.databases import Database
 from fixtures.giving import Giving
+from harness.engines.redis_wire import LEASE
 from harness.mcp.opening import Opened, Settings, opened
 from harness.servers.base import Target
 from harness.servers.urls import VARIABLE
 from harness.vocabulary import LOGICAL
 
+DAY = 86_400  # seconds
 SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"
 
 
@@ -71,4 +73,15 @@ class World:
 def world(giving: Giving, results: Path) -> Iterator[World]:
     """Raises ServerUnavailable."""
     with contextlib.ExitStack() as stack:
-        yield World({name: stack.enter_context(giving.database(name, "tiny")) for name in LOGICAL}, results)
+        made = World({name: stack.enter_context(giving.database(name, "tiny")) for name in LOGICAL}, results)
+        outlive(made.link("cache"))
+        yield made
+
+
+def outlive(cache: Any) -> None:
+    """Let the seeded keys outlive a run: a client's card has five minutes, a run of all tests has more."""
+    pipe = cache.pipeline(transaction=False)
+    for key in cache.scan_iter(match="*:*", count=1000):
+        if key != LEASE:
+            pipe.expire(key, DAY, xx=True)
+    pipe.execute()
