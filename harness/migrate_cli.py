@@ -37,10 +37,10 @@ def migrate(
     servers: Servers = None,
 ) -> None:
     """Make databases, schemas, logins and linked servers, as far as they are not there. Can be run again at any time."""
-    from fixtures.seed.into_sqlserver import MASTER_PASSWORD
     from fixtures.seed.run import Place
     from harness.migrating.files import read_logins
     from harness.migrating.migrate import migrate as make
+    from harness.promptsales.cipher_certificate import MASTER_PASSWORD
     from harness.runner.databases import data_url
     from harness.seed_cli import names_of, targets_of
 

@@ -19,17 +19,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from harness.errors import DataError, HarnessError
 from harness.etl.connections import variables
 from harness.kubernetes.parts import COMPONENTS, PART_OF, SERVERS, SSH_PORT, Component, Server, url_secret
+from harness.promptsales.cipher_certificate import MASTER_PASSWORD, make_certificate
 from harness.promptsales.cipher_certificate import PASSWORD as CERTIFICATE_PASSWORD
-from harness.promptsales.cipher_certificate import make_certificate
 from harness.servers.urls import VARIABLE, make_target
 from harness.sso.keys import VARIABLE as SSO_KEYS
 from harness.sso.keys import make as make_signing_key
 
 Values = Mapping[str, str]
 """What is in a Secret, by key."""
-
-MASTER_PASSWORD = "PROMPTCRM_MASTER_PASSWORD"
-"""Of PromptCrm's master key on SQL Server; an environment variable of the Jobs that migrate and seed."""
 
 LICENCE = "sqlserver-licence"
 AGENTS = ("harness-agent-0.harness-agent", "harness-agent-1.harness-agent")

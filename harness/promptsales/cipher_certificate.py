@@ -27,6 +27,8 @@ CERTIFICATE = "PROMPTCRM_CERTIFICATE"
 PRIVATE_KEY = "PROMPTCRM_CERTIFICATE_KEY"
 PASSWORD = "PROMPTCRM_CERTIFICATE_PASSWORD"  # the name of the variable
 """Environment variables: the first two hold PEM text or the path of such a file."""
+MASTER_PASSWORD = "PROMPTCRM_MASTER_PASSWORD"
+"""The same, for a PromptCrm on SQL Server that has no master key yet: it guards the certificate there."""
 
 _SMALLEST = 2048
 _OAEP = padding.OAEP(mgf=padding.MGF1(SHA256()), algorithm=SHA256(), label=None)
