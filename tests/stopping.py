@@ -1,4 +1,4 @@
-"""A process that is stopped, as on a machine that hangs: its connections stay, and nothing is answered."""
+"""A process that is stopped, as on a machine that hangs: its connections stay, and nothing is answered; or by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def _stopped(thread: psutil.Process) -> bool:
         return thread.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
+
+
+def hears_ctrl_c() -> None:
+    """For ``preexec_fn``: whoever runs the tests may ignore SIGINT (a shell's background), and a child inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

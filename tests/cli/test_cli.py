@@ -14,6 +14,7 @@ import jsonschema
 import psycopg
 import pytest
 from polling import eventually
+from stopping import hears_ctrl_c
 
 from harness.suite import Suite
 
@@ -227,7 +228,7 @@ def test_ctrl_c_ends_cleanly(suite: Suite, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         # Whoever runs us in the background may have us ignore Ctrl-C, and that would be handed down.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=hears_ctrl_c,
     )
     ask = (
         "SELECT datname FROM pg_stat_activity "

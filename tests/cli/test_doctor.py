@@ -18,6 +18,7 @@ import psutil
 import pytest
 from polling import eventually
 from rich.console import Console
+from stopping import hears_ctrl_c
 
 from harness.doctor import Visit
 from harness.doctor_advice import to_install
@@ -423,7 +424,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, ssh: None, to_all: bool) -
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # who runs the tests may ignore it
+            preexec_fn=hears_ctrl_c,
         )
         heard = [silent.accept()[0] for _ in range(4)]  # here and popen: each asks for the port, then for a log-in
         seen = psutil.Process(process.pid).children(recursive=True)

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from polling import eventually
 from rich.console import Console
+from stopping import hears_ctrl_c
 
 from fixtures.seed.work import Done, Job
 from harness import seed_cli
@@ -187,7 +188,7 @@ def test_an_interrupt_ends_it_and_its_workers_without_a_word_too_many(bare: Call
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # who runs the tests may ignore it
+        preexec_fn=hears_ctrl_c,
     )
     with psycopg.connect(urls["PROMPTCRM_URL"], autocommit=True) as connection:
         begun = "SELECT to_regclass('seed_range') IS NOT NULL"

@@ -15,6 +15,7 @@ import psutil
 import psycopg
 import pytest
 from polling import eventually
+from stopping import hears_ctrl_c
 from two import TWO, TWO_OUT, spec
 
 from harness.evidence.store import read_evidence
@@ -244,7 +245,7 @@ def started(tmp_path: Path, url: str, *arguments: str) -> Iterator[subprocess.Po
         stderr=subprocess.PIPE,
         text=True,
         # Whoever runs us in the background may have us ignore Ctrl-C, and that would be handed down.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=hears_ctrl_c,
         start_new_session=True,  # a group of its own, as a terminal gives it
     )
     try:

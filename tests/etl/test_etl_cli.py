@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from fake_hop import WHOLE, FakeHop, stage, variables
+from stopping import hears_ctrl_c
 from typer.testing import CliRunner, Result
 
 from fixtures.databases import Database
@@ -215,7 +216,7 @@ def test_serve_ends_when_it_is_told(tmp_path: Path, promptsales_db: Database, se
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # who runs the tests may ignore it
+        preexec_fn=hears_ctrl_c,
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "a round every 60 minutes; Ctrl-C ends it\n"

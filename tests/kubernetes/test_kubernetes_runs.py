@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from polling import eventually
+from stopping import hears_ctrl_c
 
 from harness.kubernetes.kubectl import Kubectl
 from harness.kubernetes.results import reader
@@ -107,7 +108,14 @@ class Cluster:
         command = [sys.executable, "-c", "from harness.cli import main; main()", "kubernetes", *words]
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            command, env=self.environment, cwd=self.folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+            command,
+            env=self.environment,
+            cwd=self.folder,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            preexec_fn=hears_ctrl_c,
         )
 
     def harness(self, *words: str) -> tuple[int, str, str]:

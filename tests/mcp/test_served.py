@@ -30,6 +30,7 @@ from mcp_world import World
 from polling import eventually
 from sso_client import InMemory, oauth
 from sso_flow import CHEAP, PASSWORD
+from stopping import hears_ctrl_c
 
 from harness.errors import SourceError
 from harness.mcp.calling import call_tool
@@ -56,7 +57,7 @@ def start(seeded: World, tmp_path: Any) -> Iterator[Start]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=hears_ctrl_c,
             **more,
         )
         running.append(process)
@@ -186,7 +187,7 @@ def test_a_server_that_is_ended_leaves_nothing(seeded: World, number: signal.Sig
         cwd=tmp_path,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=hears_ctrl_c,
     )
     with process:
         assert process.stdin

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from rich.console import Console
+from stopping import hears_ctrl_c
 
 from harness.monitor.series import read_series
 from harness.monitor_cli import line, spelled_out, table
@@ -79,7 +80,7 @@ def test_in_a_pipe_there_are_lines_until_ctrl_c(postgres: Target, tmp_path: Path
     process = subprocess.Popen(
         [sys.executable, "-m", "harness.cli", "monitor", "--interval", "0.05", "--keep"],
         cwd=tmp_path, env=environment(postgres), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=hears_ctrl_c,
     )  # fmt: skip
     assert process.stdout
     lines: list[str] = []

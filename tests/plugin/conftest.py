@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from stopping import hears_ctrl_c
 
 from harness.servers.urls import VARIABLE
 from harness.suite import Suite
@@ -90,7 +91,7 @@ class Project:
             stderr=subprocess.STDOUT,
             text=True,
             # Whoever runs us in the background may have us ignore Ctrl-C, and that would be handed down.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=hears_ctrl_c,
             start_new_session=True,  # a group of its own, as a terminal gives it: xdist's workers are in it, servers not
         )
 

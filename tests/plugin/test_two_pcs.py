@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -16,6 +15,7 @@ import psutil
 import pytest
 from namespaces import Network, mended, pcs
 from polling import eventually
+from stopping import hears_ctrl_c
 
 from harness.answers import ErrorKind
 from harness.evidence.store import read_evidence
@@ -68,7 +68,7 @@ class Desk:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=hears_ctrl_c,
             start_new_session=True,
         )
 
