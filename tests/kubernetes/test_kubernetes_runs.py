@@ -280,6 +280,24 @@ def test_results_are_fetched_by_a_pod_that_goes(cluster: Cluster) -> None:
     assert made["spec"]["containers"][0]["image"] == "registry.example/promptsales-harness:0.1.0"
 
 
+def test_the_newest_run_there_is_not_the_newest_here(cluster: Cluster) -> None:
+    results = cluster.folder / "results"
+    (results / "20260102T1-b").mkdir(parents=True)
+    (results / "latest").symlink_to("20260102T1-b")
+    with tarfile.open(cluster.folder / "results.tar", "w") as archive:
+        for name, kind, to in (
+            ("./latest", tarfile.SYMTYPE, "20260101T1-a"),
+            ("./.latest-7", tarfile.SYMTYPE, "/"),
+            ("./20260101T1-a", tarfile.DIRTYPE, ""),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.mode = kind, to, 0o755
+            archive.addfile(info)
+    assert cluster.harness("fetch")[::2] == (0, "")
+    assert sorted(one.name for one in results.iterdir()) == ["20260101T1-a", "20260102T1-b", "latest"]
+    assert (results / "latest").readlink() == Path("20260102T1-b")
+
+
 def test_the_reader_may_do_little() -> None:
     spec = reader("r", "i", [])["spec"]
     assert spec["automountServiceAccountToken"] is spec["enableServiceLinks"] is False
@@ -332,7 +350,10 @@ def device(info: tarfile.TarInfo) -> None:
     [
         ("../../escaped", lambda info: None),
         ("20260101T1-a/../../../escaped", lambda info: None),
+        ("/escaped", lambda info: None),
+        ("20260101T1-a/..\\..\\escaped", lambda info: None),
         ("20260101T1-a/link", link(tarfile.SYMTYPE, "/etc/passwd")),
+        ("20260101T1-a/link", link(tarfile.SYMTYPE, "x")),
         ("20260101T1-a/link", link(tarfile.SYMTYPE, "../../..")),
         ("20260101T1-a/link", link(tarfile.LNKTYPE, "../../../world.json")),
         ("20260101T1-a/device", device),
