@@ -31,6 +31,19 @@ _MCP_GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """What :mod:`harness.mcp.opening` makes logins for."""
 
+_GRANTED = """
+SELECT CASE classid
+         WHEN 'pg_class'::regclass THEN format('TABLE %%s', objid::regclass)
+         WHEN 'pg_proc'::regclass THEN format('ROUTINE %%s', objid::regprocedure)
+         WHEN 'pg_namespace'::regclass THEN format('SCHEMA %%s', objid::regnamespace)
+       END
+  FROM pg_shdepend
+ WHERE deptype = 'a' AND refclassid = 'pg_authid'::regclass AND refobjid = (SELECT oid FROM pg_roles WHERE rolname = %s)
+   AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND classid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_namespace'::regclass)
+"""
+"""What a role was given rights on in this database, quoted."""
+
 _GROUP = (
     "DO $$ BEGIN CREATE ROLE {group} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END; $$"
 )
@@ -78,10 +91,21 @@ def set_login(link: Connection, login: Login) -> None:
         if not found:
             link.execute(sql.SQL("CREATE ROLE {}").format(user))
         else:  # rights of another time go: what follows is all that the role may do
-            link.execute(sql.SQL("DROP OWNED BY {}").format(user))
+            _take_back(link, login)
         link.execute(sql.SQL("ALTER ROLE {} {} PASSWORD {}").format(user, sql.SQL(options), sql.Literal(hashed)))
         for statement in _rights(login):
             link.execute(sql.SQL(statement).format(user=user))
+
+
+def _take_back(link: Connection, login: Login) -> None:
+    """Take away the rights that a role has in this database."""
+    user = sql.Identifier(login.user)
+    if login.component != "mcp":
+        link.execute(sql.SQL("DROP OWNED BY {}").format(user))
+        return
+    # DROP OWNED BY would take back the memberships too that it gave: the logins of the MCP servers that are at work.
+    for (what,) in link.execute(_GRANTED, [login.user]).fetchall():
+        link.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.SQL(what), user))
 
 
 def _rights(login: Login) -> list[str]:

@@ -179,11 +179,15 @@ def test_nobody_makes_tables_or_becomes_more(there: There, component: str) -> No
 
 
 def test_rights_that_somebody_gave_meanwhile_go(there: There) -> None:
+    ask = "SELECT token_hash FROM public.sso_session"
     with psycopg.connect(there.places["promptsales"].url, autocommit=True) as link:
-        link.execute("GRANT SELECT ON sso_session TO promptsales_load_login")
-    assert there.can("load", "promptsales", "SELECT * FROM sso_session")
+        link.execute("GRANT SELECT ON sso_session TO promptsales_load_login, promptsales_mcp_login")
+        link.execute("GRANT USAGE ON SCHEMA public TO promptsales_mcp_login")
+    assert there.can("load", "promptsales", ask)
+    assert there.can("mcp", "promptsales", ask)
     there.migrate()
-    assert not there.can("load", "promptsales", "SELECT * FROM sso_session")
+    assert not there.can("load", "promptsales", ask)
+    assert not there.can("mcp", "promptsales", ask)
 
 
 def test_the_etl_reads_changes_and_no_table(there: There) -> None:
@@ -253,6 +257,9 @@ def test_mcp_servers_make_their_own_logins_and_drop_them(there: There) -> None:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 reader.execute("SELECT * FROM client")
         assert not there.can("mcp", "promptcrm", "SELECT * FROM public.sale_line")
+        there.migrate()  # as after an update, while they serve
+        with psycopg.connect(target.url, autocommit=True) as reader:
+            reader.execute("SELECT * FROM client_card LIMIT 1")
         found.check()
         assert made()
     assert made() == set()
