@@ -90,7 +90,7 @@ def test_what_is_written_to_is_a_volume(name: str) -> None:
     mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
     writable = [path for path, volume in mounts.items() if "emptyDir" in volumes[volume]]
     env = {one["name"]: one["value"] for one in container["env"]}
-    for variable in ("HOP_CONFIG_FOLDER", "HOP_AUDIT_FOLDER", "HOP_LOG_PATH", "HOME"):
+    for variable in ("HOP_PROJECT_FOLDER", "HOP_CONFIG_FOLDER", "HOP_AUDIT_FOLDER", "HOP_LOG_PATH", "HOME"):
         assert any(Path(env[variable]).is_relative_to(path) for path in writable), variable
     secret = volumes[mounts["/secret"]]["secret"]
     assert Path(env["HOP_ENVIRONMENT_CONFIG_FILE_NAME_PATHS"]).parent == Path("/secret")

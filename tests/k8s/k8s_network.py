@@ -7,6 +7,7 @@ what is outside only.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ class Endpoint:
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     namespace: str | None = "promptsales"
     ports: Mapping[str, int] = field(default_factory=dict, hash=False)
+    address: str = "203.0.113.7"
+    """Of what is no pod."""
 
 
 @dataclass(frozen=True, order=True)
@@ -92,8 +95,9 @@ def _from_or_to(peers: Sequence[Object] | None, other: Endpoint, namespace: str)
 
 
 def _peer(peer: Object, other: Endpoint, namespace: str) -> bool:
-    if "ipBlock" in peer:
-        return other.namespace is None
+    if block := peer.get("ipBlock"):
+        left_out = any(_in(other.address, one) for one in block.get("except", ()))
+        return other.namespace is None and _in(other.address, block["cidr"]) and not left_out
     if other.namespace is None or not peer:
         return False
     if "namespaceSelector" in peer:
@@ -102,6 +106,10 @@ def _peer(peer: Object, other: Endpoint, namespace: str) -> bool:
     elif other.namespace != namespace:
         return False
     return selects(peer.get("podSelector") or {}, other.labels)
+
+
+def _in(address: str, block: str) -> bool:
+    return ipaddress.ip_address(address) in ipaddress.ip_network(block)
 
 
 def _port(ports: Sequence[Object] | None, target: Endpoint, port: int, protocol: str) -> bool:

@@ -84,6 +84,9 @@ def test_namespaces() -> None:
 
 def test_addresses_are_outside() -> None:
     assert enter(into_b({"ipBlock": {"cidr": "0.0.0.0/0"}})) == {"world"}
+    assert enter(into_b({"ipBlock": {"cidr": f"{WORLD.address}/32"}})) == {"world"}
+    assert enter(into_b({"ipBlock": {"cidr": "198.51.100.0/24"}})) == set()
+    assert enter(into_b({"ipBlock": {"cidr": "0.0.0.0/0", "except": ["203.0.113.0/24"]}})) == set()
 
 
 @pytest.mark.parametrize(

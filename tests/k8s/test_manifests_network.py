@@ -19,11 +19,16 @@ LOGINS = {url_secret(one.name): one.logins for one in COMPONENTS.values()} | {"e
 """The Secrets that have URLs in them, and of which logical databases."""
 
 DNS = Endpoint("dns", {"k8s-app": "kube-dns"}, "kube-system", {"dns": 53})
+NODE_DNS = Endpoint("dns of the node", {"k8s-app": "node-local-dns"}, "kube-system", {"dns": 53})
+DNS_ADDRESS = Endpoint("address of the node's dns", namespace=None, address="169.254.20.10")
 INGRESS = Endpoint("ingress", {NAME: "ingress-nginx"}, "ingress-nginx", {"https": 443})
 OPERATOR = Endpoint("operator", {NAME: "cloudnative-pg"}, "cnpg-system")
 WORLD = Endpoint("world", namespace=None)
+LOOKED_UP = {(one.name, protocol) for one in (DNS, NODE_DNS, DNS_ADDRESS) for protocol in ("UDP", "TCP")}
 OUTSIDE = (
     DNS,
+    NODE_DNS,
+    DNS_ADDRESS,
     INGRESS,
     OPERATOR,
     WORLD,
@@ -49,11 +54,7 @@ PUBLISHED = {
 }
 OPERATED = {
     *(Edge(source, "postgresql", port) for source in ("postgresql", "operator") for port in (5432, 8000)),
-    *(
-        Edge("postgresql", one, port)
-        for one in ("world", "dns", "ingress", "operator", "stranger", "another of kube-system")
-        for port in (443, 6443)
-    ),
+    *(Edge("postgresql", one, port) for one in (each.name for each in OUTSIDE) for port in (443, 6443)),
 }
 """CloudNativePG's: replication, its operator, and the API server, whose address only the cluster knows: anywhere."""
 MORE: Mapping[str, set[Edge]] = {"prod": PUBLISHED, "prod-cnpg": PUBLISHED | OPERATED}
@@ -79,10 +80,13 @@ def wanted(made: Build) -> Iterator[Edge]:
                     for target in selected(made, service["selector"]):
                         number = target.ports.get(port["targetPort"], port["targetPort"])
                         yield Edge(pod.name, target.name, number)
-        yield Edge(pod.name, "dns", 53, "UDP")
-        yield Edge(pod.name, "dns", 53, "TCP")
+        yield from names(pod.name)
     yield from EXPLICIT
     yield from MORE.get(made.name, ())
+
+
+def names(who: str) -> Iterator[Edge]:
+    return (Edge(who, server, 53, protocol) for server, protocol in LOOKED_UP)
 
 
 @pytest.mark.parametrize("name", BUILDS)
@@ -104,7 +108,7 @@ def test_no_other_edge_is_let_through(name: str) -> None:
     found = {
         one for one in edges(policies(made), everyone, ports) if not (one.source in outside and one.target in outside)
     }
-    expected = {*wanted(made), Edge("newcomer", "dns", 53, "UDP"), Edge("newcomer", "dns", 53, "TCP")}
+    expected = {*wanted(made), *names("newcomer")}
     assert sorted(found - expected) == []
     assert sorted(expected - found) == []
 

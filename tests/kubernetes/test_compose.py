@@ -25,7 +25,7 @@ WRITES = {
     "sqlserver-ads": "SQL Server writes beside its volume",
     "sqlserver-crm": "SQL Server writes beside its volume",
 }
-"""Root file systems that are not for reading only, and why."""
+"""Root file systems that are not for reading only, and why; the same want a capability."""
 
 
 def given(text: str) -> str:
@@ -71,7 +71,7 @@ def test_a_servers_health_is_a_login_whose_password_is_on_no_command_line(name: 
 def test_a_service_may_do_little(name: str) -> None:
     one = SERVICES[name]
     assert one["cap_drop"] == ["ALL"]
-    assert "cap_add" not in one
+    assert one.get("cap_add", []) == (["NET_BIND_SERVICE"] if name in WRITES else [])  # as in k8s/: README.md there
     assert "privileged" not in one
     assert one["security_opt"] == ["no-new-privileges:true"]
     assert one["read_only"] is (name not in WRITES)
@@ -140,6 +140,22 @@ def test_every_password_is_asked_for_and_none_is_written() -> None:
     assert listed is not None
     assert {f"{one}_PASSWORD" for one in listed[1].split()} == used
     assert not re.search(r"://[^\s:@/]+:[^$\s{][^@\s]*@", TEXT)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_who_keeps_results_may_write_them(name: str) -> None:
+    one = SERVICES[name]
+    if {"pytest", "locust"} & {*map(str, one.get("command", ()))}:
+        places = [*one.get("volumes", ()), *one.get("tmpfs", ())]
+        assert any(re.match(r"(results:)?/results\b", place) for place in places)
+
+
+def test_hop_may_write_where_it_writes() -> None:
+    one = SERVICES["etl"]
+    assert any(place.startswith("/writable:") for place in one["tmpfs"])
+    assert "cp -r /opt/hop/config /project /writable/" in one["entrypoint"][-1]
+    for name in ("HOP_PROJECT_FOLDER", "HOP_CONFIG_FOLDER"):
+        assert one["environment"][name].startswith("/writable/")
 
 
 def test_ports_are_those_of_the_table() -> None:
