@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from harness.errors import DataError
-from harness.kubernetes_runs_cli import agent, fetch, run
+from harness.kubernetes_runs_cli import agent, fetch, run, watch
 from harness.terminal import tell
 
 app = typer.Typer(no_args_is_help=True, help="PromptSales on Kubernetes; see docs/kubernetes.md.")
@@ -42,20 +42,31 @@ def secrets(
     from harness.kubernetes.secrets import as_list, make_secrets, read_kept
 
     if sys.stdout.isatty() and not show:
-        raise DataError(
-            "these are secrets, and a terminal remembers: harness kubernetes secrets | kubectl apply --server-side -f - "
-            "(or --show)"
-        )
+        raise DataError(f"these are secrets, and a terminal remembers: {_again(namespace)} (or --show)")
     kept = read_kept(_text(existing)) if existing is not None else {}
     licence = accept_eula or os.environ.get("ACCEPT_EULA", "").upper() in ("Y", "YES")
     made = make_secrets(licence=licence, kept=kept)
     if "sqlserver-licence" not in made:
         tell(
             "SQL Server's licence was not accepted, so its pods will wait: read "
-            "https://go.microsoft.com/fwlink/?LinkId=746388 and give --accept-eula",
+            f"https://go.microsoft.com/fwlink/?LinkId=746388, then {_again(namespace, ' --accept-eula')}",
+            error=True,
+        )
+    if existing is None:
+        tell(
+            "all of these are new: servers that have begun with others will not take them; "
+            f"to keep what is there: {_again(namespace)}",
             error=True,
         )
     print(yaml.safe_dump(as_list(made, namespace), sort_keys=False, allow_unicode=True), end="")
+
+
+def _again(namespace: str, more: str = "") -> str:
+    """What to type so that what is there already stays."""
+    return (
+        f"kubectl -n {namespace} get secrets -o json | harness kubernetes secrets --namespace {namespace} --existing -{more} "
+        "| kubectl apply --server-side -f -"
+    )
 
 
 def _text(file: Path) -> str:
@@ -68,5 +79,6 @@ def _text(file: Path) -> str:
 
 
 app.command()(run)
+app.command()(watch)
 app.command()(fetch)
 app.command()(agent)

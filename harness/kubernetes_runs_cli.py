@@ -1,10 +1,11 @@
-"""``harness kubernetes run | fetch | agent``: a run inside a cluster, and what it left."""
+"""``harness kubernetes run | watch | fetch | agent``: a run inside a cluster, and what it left."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -12,6 +13,9 @@ from harness.errors import HostError
 from harness.kubernetes.agent import KEYS
 from harness.kubernetes.parts import PART_OF, SSH_PORT
 from harness.terminal import short, tell
+
+if TYPE_CHECKING:
+    from harness.kubernetes.kubectl import Kubectl
 
 Context = Annotated[
     str, typer.Option("--kube-context", metavar="NAME", help="a context of kubectl (default: its current one)")
@@ -29,15 +33,32 @@ def run(
 ) -> None:
     """Run pytest in the cluster, and tell what it says. The exit code is pytest's; Ctrl-C only stops looking."""
     from harness.kubernetes.kubectl import Kubectl
-    from harness.kubernetes.running import look_again, rerun
+    from harness.kubernetes.running import rerun
 
-    kubectl = Kubectl(kube_context, namespace)
+    _look(Kubectl(kube_context, namespace), lambda kubectl: rerun(kubectl, arguments or [], tell, seconds=seconds))
+
+
+def watch(
+    kube_context: Context = "",
+    namespace: Namespace = PART_OF,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="how long its pod may take to begin")] = 1800,
+) -> None:
+    """Look at the run that the cluster's Job makes. The exit code is pytest's; Ctrl-C only stops looking."""
+    from harness.kubernetes.kubectl import Kubectl
+    from harness.kubernetes.running import watch as watch_job
+
+    _look(Kubectl(kube_context, namespace), lambda kubectl: watch_job(kubectl, tell, seconds=seconds))
+
+
+def _look(kubectl: Kubectl, run_there: Callable[[Kubectl], int]) -> NoReturn:
+    chosen = f" --kube-context {kubectl.context}" if kubectl.context else ""
+    chosen += f" -n {kubectl.namespace}" if kubectl.namespace != PART_OF else ""
     try:
-        code = rerun(kubectl, arguments or [], tell, seconds=seconds)
+        code = run_there(kubectl)
     except KeyboardInterrupt:
-        tell(f"it goes on without us; to look again: {look_again(kubectl)}", error=True)
+        tell(f"it goes on without us; to look again: harness kubernetes watch{chosen}", error=True)
         raise typer.Exit(130) from None
-    tell("what it left: harness kubernetes fetch")
+    tell(f"what it left: harness kubernetes fetch{chosen}")
     raise typer.Exit(code)
 
 

@@ -85,14 +85,15 @@ def rerun(
     except HostError as problem:
         raise HostError(f"{problem}; the Job {JOB} is gone now: kubectl apply -k brings it back") from None
     say(f"the Job {JOB} runs anew; Ctrl-C only stops looking")
-    pod = _begun(kubectl, seconds, pause)
+    return watch(kubectl, say, seconds=seconds, pause=pause)
+
+
+def watch(kubectl: Kubectl, say: Callable[[str], None], *, seconds: float = 1800, pause: float = 1.0) -> int:
+    """Tell what the Job that is there waits for, stream its log; gives pytest's exit code. Otherwise as :func:`rerun`."""
+    kubectl.read("get", "job", JOB)
+    pod = _begun(kubectl, say, seconds, pause)
     subprocess.run(kubectl.argv("logs", "--follow", "--container", _name(pod), pod["metadata"]["name"]), check=False)
     return _ended(kubectl, pod["metadata"]["name"], pause)
-
-
-def look_again(kubectl: Kubectl) -> str:
-    """What to type to go on looking."""
-    return kubectl.spoken("logs", "--follow", f"job/{JOB}")
 
 
 def _name(pod: dict[str, Any]) -> str:
@@ -108,10 +109,10 @@ def _state(pod: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _begun(kubectl: Kubectl, seconds: float, pause: float) -> dict[str, Any]:
+def _begun(kubectl: Kubectl, say: Callable[[str], None], seconds: float, pause: float) -> dict[str, Any]:
     """The pod, once pytest runs in it or has ended. Raises HostError with what the pod says of itself."""
     until = time.monotonic() + seconds
-    why = "no pod was made"
+    why, told = "no pod was made", ""
     while True:
         pod: dict[str, Any]
         for pod in reversed(kubectl.read("get", "pods", f"--selector=job-name={JOB}")["items"]):
@@ -126,6 +127,9 @@ def _begun(kubectl: Kubectl, seconds: float, pause: float) -> dict[str, Any]:
                 f"the Job {JOB} has not begun for {seconds:g} s: {why}; it was left as it is: "
                 + kubectl.spoken("describe", "pods", "-l", f"job-name={JOB}")
             )
+        if why != told:
+            say(f"waiting: {why}")
+            told = why
         time.sleep(pause)
 
 

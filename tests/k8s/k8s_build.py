@@ -22,7 +22,7 @@ NAME = "app.kubernetes.io/name"
 
 COMPONENTS = {"dev+etl-resident": "etl-resident", "dev+external-secrets": "external-secrets"}
 """Overlay dev with one component each, as docs say that it is added."""
-BUILDS = ("k8s", "dev", "prod", "prod-cnpg", *COMPONENTS)
+BUILDS = ("k8s", "dev", "two-pcs", "prod", "prod-cnpg", *COMPONENTS)
 
 LONG_RUNNING = ("Deployment", "StatefulSet")
 WORKLOADS: Mapping[str, str] = {

@@ -235,7 +235,10 @@ def test_the_ingress_leads_to_services_by_their_public_names(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize(("name", "wanted"), [("dev", "preferred"), ("prod", "required"), ("prod-cnpg", "required")])
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("dev", "preferred"), ("two-pcs", "required"), ("prod", "required"), ("prod-cnpg", "required")],
+)
 def test_agents_are_on_different_nodes(name: str, wanted: str) -> None:
     spec = build(name).pod("harness-agent").spec
     rules = spec["affinity"]["podAntiAffinity"]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
-from k8s_build import BUILDS, INSTEAD, WORKLOADS, Object, build
+import yaml
+from k8s_build import BUILDS, INSTEAD, K8S, ROOT, WORKLOADS, Object, build, kustomize
 from kubernetes_validate import utils
 
 pytestmark = pytest.mark.k8s_manifests
@@ -75,7 +79,26 @@ def test_nothing_is_there_twice(name: str) -> None:
 
 @pytest.mark.parametrize("name", BUILDS)
 def test_everything_is_in_the_namespace_and_says_what_it_is_part_of(name: str) -> None:
-    for one in build(name).objects:
+    is_ours(build(name).objects)
+
+
+@pytest.mark.parametrize("page", ["docs/kubernetes.md", "k8s/README.md"])
+def test_an_overlay_that_a_page_shows_can_be_made(page: str, tmp_path: Path) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    shown = [one for one in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "resources:" in one]
+    assert shown
+    shutil.copytree(K8S, tmp_path / "k8s")
+    for number, one in enumerate(shown):
+        folder = tmp_path / "k8s" / "overlays" / f"mine-{number}"
+        folder.mkdir()
+        (folder / "kustomization.yaml").write_text(one, "utf-8")
+        made, said = kustomize(folder)
+        assert said == ""
+        is_ours([found for found in yaml.safe_load_all(made) if found])
+
+
+def is_ours(objects: Iterable[Object]) -> None:
+    for one in objects:
         meta = one["metadata"]
         if one["kind"] == "Namespace":
             assert meta["name"] == "promptsales"

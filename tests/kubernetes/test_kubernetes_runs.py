@@ -187,6 +187,27 @@ def test_machines_that_are_said_anew_take_the_places_of_the_jobs() -> None:
     assert args == ["--servers=external", "scenarios", "--tx=id=pc1//popen"]
 
 
+def test_the_run_of_the_job_that_is_there_is_watched(cluster: Cluster) -> None:
+    image = pod({"waiting": {"reason": "ErrImagePull", "message": "not yet"}}, "Pending")
+    cluster.is_(pods=[PENDING, PENDING, image, RUNNING, ended(1)], log="1 failed")
+    code, out, err = cluster.harness("watch")
+    assert (code, err) == (1, "")
+    assert (
+        out.index("its pod harness-x1 is Pending") < out.index("harness: ErrImagePull: not yet") < out.index("failed")
+    )
+    assert out.count("is Pending") == 1
+    assert "harness kubernetes fetch" in out
+    assert not cluster.calls("delete")
+    assert not cluster.calls("create")
+
+
+def test_there_is_nothing_to_watch(cluster: Cluster) -> None:
+    cluster.is_(job=None)
+    code, _, err = cluster.harness("watch")
+    assert code == 3
+    assert 'jobs.batch "harness" not found' in err
+
+
 def test_the_exit_code_is_pytests(cluster: Cluster) -> None:
     cluster.is_(pods=[RUNNING, ended(5)], log="no tests ran")
     code, out, _ = cluster.harness("run", "--", "nothing")
@@ -244,7 +265,7 @@ def test_who_stops_looking_deletes_nothing_and_is_told_how_to_look_again(cluster
     looking.send_signal(signal.SIGINT)
     _, err = looking.communicate(timeout=30)
     assert looking.returncode == 130
-    assert "to look again: kubectl --context=kind-kind -n promptsales logs --follow job/harness" in err
+    assert "to look again: harness kubernetes watch --kube-context kind-kind" in err
     assert len(cluster.calls("delete")) == before
     assert "Traceback" not in err
 

@@ -227,7 +227,17 @@ def test_who_accepts_the_licence_gets_its_secret(arguments: list[str], says: dic
     done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=True, env=environment)
     found = {one["metadata"]["name"]: one["stringData"] for one in yaml.safe_load(done.stdout)["items"]}
     assert found[LICENCE] == {"ACCEPT_EULA": "Y"}
-    assert done.stderr == ""
+    assert "licence was not accepted" not in done.stderr
+    assert "all of these are new: servers that have begun with others will not take them" in done.stderr
+    kept = subprocess.run(
+        [*COMMAND, *arguments, "--existing", "-"],
+        input='{"items": []}',
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert kept.stderr == ""  # who says what is there needs no warning
 
 
 def test_every_secret_that_a_pod_names_is_made_with_the_key_it_names() -> None:
