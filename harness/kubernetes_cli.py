@@ -64,7 +64,8 @@ def secrets(
 def _again(namespace: str, more: str = "") -> str:
     """What to type so that what is there already stays."""
     return (
-        f"kubectl -n {namespace} get secrets -o json | harness kubernetes secrets --namespace {namespace} --existing -{more} "
+        f"kubectl -n {namespace} get secrets -o json "
+        f"| harness kubernetes secrets --namespace {namespace} --existing -{more} "
         "| kubectl apply --server-side -f -"
     )
 

@@ -76,7 +76,7 @@ def test_commands_and_options_shown_exist(page: Path) -> None:
     lines = [line.partition(" # ")[0] for block in blocks for line in block.splitlines()]
     wrong = []
     for line in lines:
-        for words in re.findall(r"(?:^|&& |run\.py )harness (\S.*?)(?= &&| \||$)", line):
+        for words in re.findall(r"(?:^|&& |\| |run\.py )harness (\S.*?)(?= &&| \||$)", line):
             wrong += [f"harness {words}: {what}" for what in unknown(words.split())]
     assert wrong == []
 
