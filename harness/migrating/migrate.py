@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
@@ -15,7 +15,6 @@ from harness.migrating import others, postgresql, record, sqlserver
 from harness.migrating.files import Login
 from harness.schemas import PROMPTSALES, Wanted, apply, has_schema, scripts
 from harness.servers.base import Target
-from harness.servers.urls import scrub
 
 Tell = Callable[[str], None]
 _LINKS = {"promptads": ("link_crm", "promptcrm"), "promptcrm": ("link_ads", "promptads")}
@@ -81,21 +80,9 @@ def _schema(logical: str, place: Place, before: str | None) -> None:
     apply_schema(logical, place)
 
 
-@contextlib.contextmanager
-def _said(logical: str, *urls: str) -> Iterator[None]:
-    """PostgreSQL's errors as ours, in one line, without the passwords of these URLs."""
-    try:
-        yield
-    except psycopg.Error as problem:
-        text = " ".join(str(problem).split("\n")[0].split())
-        for url in urls:
-            text = scrub(text, url)
-        raise DataError(f"{logical}: {text}") from None
-
-
 def _set_login(place: Place, login: Login) -> None:
     if place.engine == "postgresql":
-        with _said(login.logical, place.url, login.url), psycopg.connect(place.url, autocommit=True) as link:
+        with postgresql.said(login.logical, place.url, login.url), psycopg.connect(place.url, autocommit=True) as link:
             postgresql.set_login(link, login)
     elif place.engine == "sqlserver":
         with contextlib.closing(connect(place.url, "psh:migrate")) as connection:
@@ -108,7 +95,7 @@ def _set_login(place: Place, login: Login) -> None:
 
 def _link(place: Place, procedure: str, other: Login) -> None:
     if place.engine == "postgresql":
-        with _said(other.logical, place.url, other.url), psycopg.connect(place.url, autocommit=True) as link:
+        with postgresql.said(other.logical, place.url, other.url), psycopg.connect(place.url, autocommit=True) as link:
             postgresql.link_servers(link, procedure, other)
     else:
         with contextlib.closing(connect(place.url, "psh:migrate")) as connection:

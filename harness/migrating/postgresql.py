@@ -5,7 +5,8 @@ https://www.postgresql.org/docs/current/role-membership.html tells of ADMIN, INH
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -77,6 +78,20 @@ _LOAD: Mapping[str, tuple[str, ...]] = {
 """What the users of ``harness/load/users`` do, and what ``register_sales`` does for them."""
 
 
+@contextlib.contextmanager
+def said(logical: str, *urls: str) -> Iterator[None]:
+    """PostgreSQL's errors as ours, in a line, without these URLs' passwords: ServerError if it is away, else DataError."""
+    try:
+        yield
+    except psycopg.Error as problem:
+        # Of a statement's error its first line only: the others may quote the statement.
+        text = " ".join((problem.diag.message_primary or str(problem)).split())
+        for url in urls:
+            text = scrub(text, url)
+        kind = ServerError if isinstance(problem, psycopg.OperationalError) else DataError
+        raise kind(f"{logical}: {text}") from None
+
+
 def set_login(link: Connection, login: Login) -> None:
     """Make the role, or renew its password and rights. Raises psycopg.Error, DataError (it is a superuser)."""
     user = sql.Identifier(login.user)
@@ -115,19 +130,20 @@ def _rights(login: Login) -> list[str]:
             return [f"GRANT {ETL_GROUPS[login.logical]} TO {{user}}"]
         case "sso":
             return ["GRANT promptsales_sso TO {user}"]
-        case (
-            "mcp"
-        ):  # makes logins of these groups; while one lives, its maker has its rights, to put it out and drop it
+        case "mcp":
+            # Makes logins of these groups; while one lives, its maker has its rights, to put it out and drop it.
             groups = _MCP_GROUPS[login.logical]
-            said = [_GROUP.format(group=group) for group in groups]  # that of the vectors comes with the first of them
-            said += [f"GRANT {group} TO {{user}} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" for group in groups]
+            grants = [
+                _GROUP.format(group=group) for group in groups
+            ]  # that of the vectors comes with the first of them
+            grants += [f"GRANT {group} TO {{user}} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" for group in groups]
             # https://www.postgresql.org/docs/current/runtime-config-client.html
-            return [*said, "ALTER ROLE {user} SET createrole_self_grant = 'set, inherit'"]
+            return [*grants, "ALTER ROLE {user} SET createrole_self_grant = 'set, inherit'"]
         case "load":
-            said = [f"GRANT {right} TO {{user}}" for right in _LOAD[login.logical]]
+            grants = [f"GRANT {right} TO {{user}}" for right in _LOAD[login.logical]]
             if login.logical == "promptsales":  # vectors come with the first contents: a role of theirs reads
-                said += [_GROUP.format(group=_VECTORS), f"GRANT {_VECTORS} TO {{user}}"]
-            return ["GRANT USAGE ON SCHEMA public TO {user}", *said]
+                grants += [_GROUP.format(group=_VECTORS), f"GRANT {_VECTORS} TO {{user}}"]
+            return ["GRANT USAGE ON SCHEMA public TO {user}", *grants]
         case "harness":  # databases of its own (psh_…); sees who waits for whom
             return ["GRANT SET ON PARAMETER deadlock_timeout TO {user}", "GRANT pg_read_all_stats TO {user}"]
         case "link":
@@ -148,19 +164,19 @@ def link_servers(link: Connection, procedure: str, other: Login) -> None:
 
 
 def make_database(url: str) -> None:
-    """Make the database that a URL names, if the server has none of that name. Raises ServerError."""
+    """Make the database that a URL names, if the server has none of that name. Raises ServerError, DataError."""
     name = unquote(urlsplit(url).path.lstrip("/"))
-    try:
-        psycopg.connect(url, connect_timeout=10).close()
-    except psycopg.Error as problem:
-        if "does not exist" not in str(problem) or "database" not in str(problem):
-            raise ServerError(scrub(" ".join(str(problem).split()), url)) from None
-    else:
-        return
-    try:
-        with psycopg.connect(url, dbname="postgres", autocommit=True, connect_timeout=10) as link:
+    with said(name, url):
+        try:
+            psycopg.connect(url, connect_timeout=10).close()
+        except psycopg.OperationalError as problem:
+            if "does not exist" not in str(problem) or "database" not in str(problem):
+                raise
+        else:
+            return
+        # Who comes second finds it made.
+        with (
+            psycopg.connect(url, dbname="postgres", autocommit=True, connect_timeout=10) as link,
+            contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation),
+        ):
             link.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-        pass  # somebody else has made it
-    except psycopg.Error as problem:
-        raise ServerError(scrub(" ".join(str(problem).split()), url)) from None

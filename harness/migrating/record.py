@@ -13,9 +13,8 @@ from typing import Any
 
 import psycopg
 
-from harness.errors import ServerError
+from harness.migrating.postgresql import said
 from harness.schemas import PROMPTSALES, Wanted, scripts
-from harness.servers.urls import scrub
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 _LOCK = 0x6D696772  # "migr"
@@ -38,18 +37,9 @@ def digest(logical: str, engine: str) -> str:
 
 
 @contextlib.contextmanager
-def said(url: str) -> Iterator[None]:
-    """PostgreSQL's errors as ours, in a line, without the URL's passwords."""
-    try:
-        yield
-    except psycopg.Error as problem:
-        raise ServerError(f"promptsales: {scrub(' '.join(str(problem).split()), url)}") from None
-
-
-@contextlib.contextmanager
 def alone(url: str) -> Iterator[Connection]:
-    """A connection to PromptSales, held while migrating: another migration waits until it is closed. Raises ServerError."""
-    with said(url), psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="psh:migrate") as link:
+    """A connection to PromptSales, held while migrating: another migration waits. Raises ServerError, DataError."""
+    with said("promptsales", url), _connected(url, "psh:migrate") as link:
         link.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         link.execute(_MAKE)
         yield link
@@ -75,6 +65,10 @@ def remembered(link: Connection) -> Mapping[str, str]:
 
 
 def ask(url: str) -> Mapping[str, str]:
-    """As :func:`remembered`, by a connection of its own. Raises ServerError."""
-    with said(url), psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="psh:wait") as link:
+    """As :func:`remembered`, by a connection of its own. Raises ServerError, DataError."""
+    with said("promptsales", url), _connected(url, "psh:wait") as link:
         return remembered(link)
+
+
+def _connected(url: str, name: str) -> Connection:
+    return psycopg.connect(url, autocommit=True, connect_timeout=10, application_name=name)

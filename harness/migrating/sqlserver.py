@@ -70,7 +70,7 @@ def encrypt(url: str, master: str | None) -> None:
 
 
 def set_login(link: Any, login: Login, asked: Ask = ask) -> None:
-    """Make the login and its user, or renew password and rights. Raises EngineError."""
+    """Make the login and its user, or renew password and rights; what else it may do stays. Raises EngineError."""
     user, database = quote(login.user), quote(parse(login.url).database or "master")
     word = login.password.replace("'", "''")  # CREATE LOGIN takes no parameters
     there = asked(link, "SELECT 1 FROM sys.server_principals WHERE name = ?", login.user)

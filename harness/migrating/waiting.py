@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from harness.errors import DriverMissing, ServerError
+from harness.errors import DataError, DriverMissing, ServerError
 from harness.migrating.migrate import lacking
 from harness.servers.base import Target
 from harness.servers.login import log_in
@@ -47,7 +47,7 @@ def migrated(targets: Mapping[str, Target], memory: str) -> Look:
     def look() -> list[str]:
         try:
             return [f"{logical}: not migrated yet" for logical in lacking(targets, memory)]
-        except ServerError as problem:
+        except (ServerError, DataError) as problem:
             return [str(problem)]
 
     return look

@@ -9,7 +9,6 @@ import pty
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -238,34 +237,6 @@ def test_who_accepts_the_licence_gets_its_secret(arguments: list[str], says: dic
         env=environment,
     )
     assert kept.stderr == ""  # who says what is there needs no warning
-
-
-def test_every_secret_that_a_pod_names_is_made_with_the_key_it_names() -> None:
-    named = set()
-    for file in (ROOT / "k8s/base").rglob("*.yaml"):
-        for reference in _references(list(yaml.safe_load_all(file.read_text("utf-8")))):
-            named.add(reference)
-    assert len(named) > 10
-    missing = {(name, key) for name, key in named if name not in KEYS or (key and key not in KEYS[name])}
-    assert not missing
-
-
-def _references(node: Any) -> Iterator[tuple[str, str]]:
-    """Secret and key (or ``""``) of everything in a manifest that names one."""
-    if isinstance(node, list):
-        for one in node:
-            yield from _references(one)
-    elif isinstance(node, dict):
-        for field, value in node.items():
-            if field == "secretKeyRef":
-                yield value["name"], value["key"]
-            elif field == "secretRef":
-                yield value["name"], ""
-            elif field == "secret" and isinstance(value, dict):
-                name = value.get("secretName") or value["name"]
-                yield from ((name, item["key"]) for item in value.get("items", [{"key": ""}]))
-            else:
-                yield from _references(value)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"items": [{"metadata": {"name": "redis"}, "data": {"a": "%"}}]}'])

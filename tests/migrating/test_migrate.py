@@ -23,6 +23,7 @@ from harness.mcp.opening import Settings, opened
 from harness.migrating import record
 from harness.migrating.files import read_logins
 from harness.migrating.migrate import lacking, migrate
+from harness.migrating.postgresql import said
 from harness.runner.databases import data_url
 from harness.servers import kept
 from harness.servers.base import Target
@@ -327,6 +328,17 @@ def test_what_is_wrong_with_a_login_is_said(
     there: There, change: Callable[[Path], object], said: str, tmp_path: Path
 ) -> None:
     assert said in broken(there, change, tmp_path)
+
+
+def test_an_error_quotes_no_statement_and_no_password(there: There) -> None:
+    url = there.places["promptsales"].url
+    with pytest.raises(DataError) as refused, said("promptsales", url), psycopg.connect(url) as link:
+        link.execute("SELECT 'hidden' FROM nowhere")
+    assert str(refused.value) == 'promptsales: relation "nowhere" does not exist'
+    with pytest.raises(ServerError) as away, said("promptsales"):
+        psycopg.connect("postgresql://ana:hidden@127.0.0.1:1/x")
+    assert "hidden" not in str(away.value)
+    assert "\n" not in str(away.value)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
