@@ -113,7 +113,7 @@ def _pod(kubectl: Kubectl, made: dict[str, Any], seconds: float, pause: float) -
             if phase in ("Failed", "Succeeded") or time.monotonic() >= until:
                 why = stuck(pod) or f"it is {phase}"
                 raise HostError(f"the pod that reads the results did not begin within {seconds:g} s: {why}")
-            time.sleep(pause)
+            time.sleep(pause)  # kubectl waits for one outcome only, and this has several
         yield name
     finally:
         with contextlib.suppress(HostError):  # it ends by itself, and what went wrong before is what matters

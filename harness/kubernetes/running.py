@@ -130,7 +130,7 @@ def _begun(kubectl: Kubectl, say: Callable[[str], None], seconds: float, pause: 
         if why != told:
             say(f"waiting: {why}")
             told = why
-        time.sleep(pause)
+        time.sleep(pause)  # kubectl waits for one outcome only, and this has several
 
 
 def _ended(kubectl: Kubectl, pod: str, pause: float) -> int:
