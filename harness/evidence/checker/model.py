@@ -93,8 +93,8 @@ class Observed:
 class Edge(Record):
     """A dependency: ``source`` must come before ``target``. Both are transactions' indexes.
 
-    ``ww``, ``wr``, ``rw`` are Adya's; ``process``: the same session did one after the other; ``realtime``: one had ended before
-    the other began. ``before`` and ``after`` are the versions that the dependency lies between, in words.
+    ``ww``, ``wr``, ``rw`` are Adya's; ``process``: the same session did one after the other; ``realtime``: one had ended
+    before the other began. ``before`` and ``after`` are the versions that the dependency lies between, in words.
     """
 
     kind: str = Field(pattern="^(ww|wr|rw|process|realtime)$")
@@ -119,7 +119,7 @@ class Found(Record):
 
 
 class Report(Record):
-    """What a history shows. ``counts`` has every anomaly's number; ``found`` the smallest examples of each, not all of them."""
+    """What a history shows. ``counts`` has every anomaly's number; ``found`` only the smallest examples of each."""
 
     workload: Workload
     source: str = ""
