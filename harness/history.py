@@ -212,6 +212,14 @@ class ScheduledStep(Record):
     after: str = ""  # completes only after this step has completed
 
 
+class MatrixPlace(Record):
+    """The cell of the isolation matrix that a case belongs to. ``row``: its name, where it is not the level's."""
+
+    anomaly: str
+    variant: str = ""
+    row: str = ""
+
+
 class RunEnd(StrEnum):
     """How the run of a case ended, before anyone judges it."""
 
@@ -234,6 +242,7 @@ class History(Record):
     level: str
     schedule: str
     seed: int | None = None  # of a schedule that was drawn at random
+    matrix: MatrixPlace | None = None
     mode: str = "scheduled"  # or "free-running"
     entries: list[ScheduledStep] = Field(default_factory=list)
     databases: list[DatabaseRecord]

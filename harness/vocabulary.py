@@ -104,6 +104,9 @@ ALIASES = {
 }
 """Other names that people use in scenarios."""
 
+HERMITAGE = ("G0", "G1a", "G1b", "G1c", "OTV", "PMP", "P4", "G-single", "G2-item", "G2")
+"""The anomalies that an isolation level can be told by, the most basic first, as Kleppmann's Hermitage (2014) names them."""
+
 CODES = {code: phenomenon for phenomenon, code in ADYA.items() if code and list(ADYA.values()).count(code) == 1}
 """The codes that name one phenomenon and no other."""
 

@@ -129,6 +129,7 @@ class Play:
             level=self.case.level,
             schedule=schedule.name,
             seed=schedule.seed,
+            matrix=scenario.matrix.get(self.case.engine),
             mode="free-running" if scenario.free_running else "scheduled",
             entries=[
                 ScheduledStep(

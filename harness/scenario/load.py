@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness.history import MatrixPlace
 from harness.scenario.entries import schedules
 from harness.scenario.expectations import expectations
 from harness.scenario.model import FreeRunning, Scenario
@@ -17,6 +18,7 @@ from harness.scenario.sessions import Cast, cast
 from harness.scenario.source import Source, read
 from harness.scenario.statements import items, statements
 from harness.scenario.written import ScenarioWritten
+from harness.vocabulary import ENGINES
 
 
 def load(file: Path, parameters: Mapping[str, str] | None = None) -> Scenario:
@@ -46,12 +48,13 @@ def _scenario(reading: Reading) -> Scenario:
     if written.break_cycle and written.break_cycle not in made.steps:
         raise reading.unknown("step", written.break_cycle, made.steps, "break_cycle", "break_cycle")
     free = written.free_running
+    listed, to_make = schedules(reading, made)
     return Scenario(
         id=reading.source.file.stem,
         file=reading.source.file,
         title=written.title,
         about=" ".join(written.about.split()),
-        marks=tuple(dict.fromkeys([*written.marks, "isolation"])),
+        marks=tuple(dict.fromkeys([*written.marks, *(["matrix"] if written.matrix else []), "isolation"])),
         placements=reading.placements,
         levels=_levels(reading),
         parameters=reading.parameters,
@@ -59,7 +62,8 @@ def _scenario(reading: Reading) -> Scenario:
         teardown=statements(reading, written.teardown, "teardown"),
         items=tuple(items(reading)),
         sessions=tuple(made.sessions),
-        schedules=tuple(schedules(reading, made)),
+        schedules=listed,
+        made=to_make,
         expect=expectations(reading, made, written.expect, ("expect",)),
         free_running=FreeRunning(free.workers, free.iterations) if free else None,
         break_cycle=written.break_cycle or "",
@@ -73,6 +77,7 @@ def _scenario(reading: Reading) -> Scenario:
         data=written.data or "",
         hosts=_hosts(reading, made),
         database_name=written.database_name,
+        matrix=_matrix(written),
     )
 
 
@@ -120,6 +125,18 @@ def _levels(reading: Reading) -> dict[str, tuple[str, ...]]:
     return {engine: tuple(names) for engine, names in reading.written.levels.items()}
 
 
+def _matrix(written: ScenarioWritten) -> dict[str, MatrixPlace]:
+    cell = written.matrix
+    return (
+        {}
+        if cell is None
+        else {
+            engine: MatrixPlace(anomaly=cell.anomaly, variant=cell.variant, row=cell.row_on(engine))
+            for engine in ENGINES
+        }
+    )
+
+
 def _settings(written: ScenarioWritten) -> dict[str, dict[str, str]]:
     """The settings as texts: what a server is told, ``true`` and not ``True``."""
     return {
@@ -141,7 +158,7 @@ def _complete(reading: Reading, scenario: Scenario) -> Scenario:
     """The scenario; ScenarioError if a case of it would be run without an expectation."""
     for engine in scenario.engines:
         for level in scenario.levels_on(engine):
-            for schedule in scenario.schedules:
+            for schedule in (*scenario.schedules, *[None] * bool(scenario.made)):
                 if scenario.expectation(schedule, engine, level) is None:
                     raise reading.error(
                         f"no expectation for {engine} at {level!r}: add it under expect (or 'any:' for all levels)",

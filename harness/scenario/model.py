@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.answers import ErrorKind
 from harness.errors import Location
+from harness.history import MatrixPlace
 from harness.scenario.written_expect import ANY
 from harness.scenario.written_steps import Body
 from harness.vocabulary import LEVELS, Phenomenon, label
@@ -107,6 +108,24 @@ class Schedule:
     strict: bool = False
     expect: Mapping[str, Mapping[str, Expectation]] = field(default_factory=dict)
     seed: int | None = None  # of one that was drawn at random
+    made: Made | None = None  # what it is one of, if the harness made it
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Schedules that the harness makes for each case, ``NAME-1`` and on: :mod:`harness.scenario.made` does it.
+
+    ``count`` is how many are drawn of kind random; of the other kinds, how many are kept at most (0: all of them), the
+    first ones, or, with a ``seed``, some drawn by it. ``steps`` are those that have a place in them (None: every step).
+    """
+
+    name: str
+    kind: str  # all, reduced, random
+    count: int = 0
+    seed: int | None = None
+    strict: bool = False
+    steps: frozenset[str] | None = None
+    place: Location | None = field(default=None, compare=False)  # in its file
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +141,8 @@ class Expectation:
     final: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, Any] = field(default_factory=dict)
     output: tuple[str, ...] | None = None  # transcripts as isolationtester prints them: any of these, and nothing else
+    may_refuse: tuple[str, ...] = ()  # kinds and codes with which the server may refuse any step
+    holds: tuple[str, ...] = ()  # expressions that are true at the end: see harness.evidence.holding
 
     def as_record(self) -> dict[str, object]:
         """Plain values for the evidence; what was not said is left out. :meth:`from_record` is its inverse."""
@@ -135,6 +156,8 @@ class Expectation:
             "final": dict(self.final) or None,
             "counts": dict(self.counts) or None,
             "output": list(self.output) if self.output is not None else None,
+            "may_refuse": list(self.may_refuse) or None,
+            "holds": list(self.holds) or None,
         }
         return {key: value for key, value in full.items() if value is not None}
 
@@ -146,7 +169,7 @@ class Expectation:
         made = dict(record)
         for key in ("finds", "allows"):
             made[key] = tuple(map(Phenomenon, record.get(key, ())))
-        for key in ("blocks", "output"):
+        for key in ("blocks", "output", "may_refuse", "holds"):
             if record.get(key) is not None:
                 made[key] = tuple(record[key])
         return cls(**made)
@@ -196,6 +219,8 @@ class Scenario:
     )
     hosts: tuple[str, ...] = ()  # the roles of the machines that its sessions name
     database_name: str = ""  # the database must be called so, because statements name it
+    matrix: Mapping[str, MatrixPlace] = field(default_factory=dict)  # by engine: the cell of the isolation matrix
+    made: tuple[Made, ...] = ()  # schedules besides, which are made for each case
 
     def step(self, name: str) -> Step:
         """The step called ``name`` (KeyError if there is none)."""
@@ -208,7 +233,10 @@ class Scenario:
     @property
     def unused_steps(self) -> tuple[str, ...]:
         """Steps that stand in no schedule, in the order of the file."""
+        if any(made.steps is None for made in self.made):
+            return ()
         used = {entry.step for schedule in self.schedules for entry in schedule.entries}
+        used |= {name for made in self.made for name in made.steps or ()}
         return tuple(step.name for session in self.sessions for step in session.steps if step.name not in used)
 
     @property
@@ -221,9 +249,12 @@ class Scenario:
         """The levels to run at on ``engine``: those of the file, else the engine's default."""
         return tuple(self.levels.get(engine) or LEVELS[engine][:1])
 
-    def expectation(self, schedule: Schedule, engine: str, level: str) -> Expectation | None:
-        """What is expected there: the schedule's own word before the scenario's, a level's before ``any``."""
-        for by_engine in (schedule.expect, self.expect):
+    def expectation(self, schedule: Schedule | None, engine: str, level: str) -> Expectation | None:
+        """What is expected there: the schedule's own word before the scenario's, a level's before ``any``.
+
+        None for ``schedule`` asks for the scenario's.
+        """
+        for by_engine in (schedule.expect if schedule else {}, self.expect):
             by_level = by_engine.get(engine, {})
             if found := by_level.get(level, by_level.get(ANY)):
                 return found

@@ -35,12 +35,13 @@ from harness.scenario.forms import (
     many_or_mapping,
     one_of,
 )
-from harness.scenario.problems import shown
 from harness.scenario.written_expect import Expect
+from harness.scenario.written_schedules import Schedule, Schedules
+from harness.scenario.written_matrix import Matrix
 from harness.scenario.written_steps import Body, Item, Step, StepWritten
 from harness.vocabulary import ENGINES
 
-__all__ = ["MARKS", "Body", "ClaimWritten", "RandomWritten", "ScenarioWritten", "SessionWritten", "schema"]
+__all__ = ["MARKS", "Body", "ScenarioWritten", "SessionWritten", "schema"]
 
 MARKS = (
     "deadlock",
@@ -57,6 +58,7 @@ MARKS = (
     "plans",
     "load",
     "etl",
+    "matrix",
 )
 """The marks a scenario may carry; pytest's ``-m`` selects by them. ``isolation`` is on every scenario."""
 
@@ -85,146 +87,6 @@ class SessionWritten(Written):
     copies: Annotated[Scalar, Field(json_schema_extra={"type": ["integer", "string"]})] | None = Field(
         default=None, description="make N sessions NAME1…NAMEn of it, steps STEP_1…STEP_n"
     )
-
-
-# -- schedules
-
-
-class HoldWritten(Written):
-    """What holds the ending of an entry's step back, although it may be there: another session's running step."""
-
-    until: str = Field(description="the step: nothing is held back unless it is running")
-    notices: int | None = Field(
-        default=None, ge=0, description="only until its session has sent so many notices since this entry was begun"
-    )
-
-
-def _hold(value: Any) -> Any:
-    if value == "*":
-        return HoldWritten(until="")
-    if not isinstance(value, Mapping):
-        raise ValueError(f"a hold is '*', {{until: step}} or {{until: step, notices: 3}}, not {shown(value)}")  # noqa: TRY004
-    if value.get("until") == "":
-        raise ValueError("until names no step: '*' holds an ending back once")
-    return value
-
-
-Hold = Annotated[HoldWritten, BeforeValidator(_hold, json_schema_input_type=Literal["*"] | HoldWritten)]
-"""``until`` is empty for ``*``: held back once."""
-
-
-class ClaimWritten(Written):
-    """What a schedule's entry claims of its step, at every level; and, in a strict one, what holds its ending back."""
-
-    blocks: bool | None = None
-    until: str | None = Field(default=None, description="completes only after this step has completed")
-    hold: Annotated[
-        list[Hold],
-        BeforeValidator(many_or_mapping, json_schema_input_type=Literal["*"] | HoldWritten | list[Hold]),
-    ] = Field(default=[], description="strict schedules: '*' is once, at the first look; {until: step, notices: 3}")
-
-
-def _claim(value: Any) -> Any:
-    if isinstance(value, str):
-        word = one_of("claim", ("blocks", "runs", "does not block"))(value)
-        return {"blocks": word == "blocks"}
-    return value
-
-
-Claim = Annotated[
-    ClaimWritten,
-    BeforeValidator(_claim, json_schema_input_type=Literal["blocks", "runs", "does not block"] | ClaimWritten),
-]
-
-
-def _entry(value: Any) -> Any:
-    if isinstance(value, str):
-        return {value: {}}
-    if not isinstance(value, dict) or len(value) != 1:
-        raise ValueError(f"an entry is one step's name, or 'step: blocks', not {shown(value)}")
-    return value
-
-
-Entry = Annotated[
-    dict[str, Claim],
-    BeforeValidator(
-        _entry, json_schema_input_type=str | Annotated[dict[str, Claim], Field(min_length=1, max_length=1)]
-    ),
-]
-"""One step's name and its claim."""
-
-EMPTY_SCHEDULE = (
-    "the schedule is empty: list the steps in the order in which they run, "
-    "or say 'schedule: all' (every order), 'reduced', or '{random: 100}'"
-)
-
-
-def _not_empty(value: Any) -> Any:
-    if value == []:
-        raise ValueError(EMPTY_SCHEDULE)
-    return value
-
-
-Entries = Annotated[list[Entry], BeforeValidator(_not_empty), Field(min_length=1)]
-
-
-class RandomWritten(Written):
-    """N interleavings drawn at random; the same seed draws the same ones."""
-
-    random: int = Field(ge=1, le=10_000)
-    seed: int = 1
-
-
-class AllWritten(Written):
-    """Every interleaving, each one kept to the letter."""
-
-    all: Annotated[str, AfterValidator(one_of("form", ("strict",))), Field(json_schema_extra={"enum": ["strict"]})]
-
-
-def _form(value: Any) -> Any:
-    if isinstance(value, str):
-        return one_of("schedule", ("all", "reduced"))(value)
-    if not isinstance(value, list | dict):
-        raise ValueError(f"a schedule is a list of steps, all, reduced, or {{random: 100}}, not {shown(value)}")  # noqa: TRY004
-    return value
-
-
-def _kind_of_form(value: Any) -> str:
-    if isinstance(value, str | list):
-        return "(word)" if isinstance(value, str) else "(entries)"
-    return "(all)" if "all" in value else "(random)"
-
-
-Schedule = Annotated[
-    Annotated[Literal["all", "reduced"], Tag("(word)")]
-    | Annotated[AllWritten, Tag("(all)")]
-    | Annotated[RandomWritten, Tag("(random)")]
-    | Annotated[Entries, Tag("(entries)")],
-    Discriminator(_kind_of_form),
-    BeforeValidator(_form),
-]
-
-
-class ScheduleWritten(Written):
-    """One interleaving with a name of its own."""
-
-    steps: Entries
-    strict: bool = Field(
-        default=False,
-        description="wait where a session is still blocked, instead of letting the other sessions go on; "
-        "steps may stand in any order, and more than once",
-    )
-    expect: Expect = Field(default={}, description="in place of the scenario's expectation")
-
-
-def _schedule(value: Any) -> Any:
-    return {"steps": value} if isinstance(value, list) else value
-
-
-def _schedule_name(value: str) -> str:
-    if not value.replace("-", "_").isidentifier():
-        raise ValueError(f"{value!r} is no name for a schedule (it is part of the case's id): letters, digits, - and _")
-    return value
 
 
 class FreeRunningWritten(Written):
@@ -294,6 +156,7 @@ class ScenarioWritten(Written):
         default=False,
         description="all cases share one database and each session's connection, one case after the other",
     )
+    matrix: Matrix | None = Field(default=None, description="the cell of the isolation matrix that it decides")
     data: _Data | None = Field(
         default=None,
         description="what the databases have in them before the set-up: the objects that schemas/ declares, empty, "
@@ -307,10 +170,9 @@ class ScenarioWritten(Written):
     items: dict[Name, Item] = {}
     sessions: dict[SessionName, SessionWritten] = Field(min_length=1)
     schedule: Schedule | None = None
-    schedules: dict[
-        Annotated[str, AfterValidator(_schedule_name)],
-        Annotated[ScheduleWritten, BeforeValidator(_schedule, json_schema_input_type=list[Entry] | ScheduleWritten)],
-    ] = {}
+    schedules: Schedules = Field(
+        default={}, description="several, by name: listed, or made (NAME-1, …); or only made ones: all, reduced, random"
+    )
     free_running: FreeRunningWritten | None = None
     expect: Expect = Field(description="engine: level: expectation", min_length=1)
     break_cycle: str | None = Field(
