@@ -1,0 +1,1 @@
+"""How a workload's micro-operations are done, one module for each family of engines."""
