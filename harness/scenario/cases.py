@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import chain
 
+from harness.scenario.made import made_schedules
 from harness.scenario.model import DEFAULT, FREE_RUNNING, Case, Expectation, Placed, Scenario, Schedule
 from harness.vocabulary import REAL_ENGINE
 
@@ -28,16 +29,19 @@ def cases(scenario: Scenario, describe: Describe) -> Iterator[Case]:
         if reason := _reason(scenario, placed):
             yield Case(f"{scenario.id}[{where}]", scenario, tuple(placed), "", Schedule("", ()), Expectation(), reason)
             continue
-        for level, schedule in product(scenario.levels_on(engine), scenario.schedules):
-            named = "" if schedule.name in (DEFAULT, FREE_RUNNING) else f"-{schedule.name}"
-            yield Case(
-                id=f"{scenario.id}[{where}-{level.replace(' ', '_')}{named}]",
-                scenario=scenario,
-                databases=tuple(_at_level(database, engine, level, scenario) for database in placed),
-                level=level,
-                schedule=schedule,
-                expectation=scenario.expectation(schedule, engine, level) or Expectation(),
-            )
+        for level in scenario.levels_on(engine):
+            databases = tuple(_at_level(database, engine, level, scenario) for database in placed)
+            made = chain.from_iterable(made_schedules(scenario, one, databases) for one in scenario.made)
+            for schedule in chain(scenario.schedules, made):
+                named = "" if schedule.name in (DEFAULT, FREE_RUNNING) else f"-{schedule.name}"
+                yield Case(
+                    id=f"{scenario.id}[{where}-{level.replace(' ', '_')}{named}]",
+                    scenario=scenario,
+                    databases=databases,
+                    level=level,
+                    schedule=schedule,
+                    expectation=scenario.expectation(schedule, engine, level) or Expectation(),
+                )
 
 
 def _at_level(database: Placed, engine: str, level: str, scenario: Scenario) -> Placed:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.errors import ScenarioError
 from harness.scenario.expectations import expectations
-from harness.scenario.model import DEFAULT, FREE_RUNNING, Entry, Hold, Schedule
+from harness.scenario.model import DEFAULT, FREE_RUNNING, Entry, Hold, Made, Schedule
 from harness.scenario.reading import Reading
 from harness.scenario.schedules import interleavings
 from harness.scenario.sessions import Cast
 from harness.scenario.source import Keys
-from harness.scenario.written import AllWritten, ClaimWritten, RandomWritten
+from harness.scenario.written_schedules import AllWritten, ClaimWritten, MadeWritten, RandomWritten, ScheduleWritten
 
 
-def schedules(reading: Reading, cast: Cast) -> Iterator[Schedule]:
-    """All schedules of the file. Raises ScenarioError."""
+def schedules(reading: Reading, cast: Cast) -> tuple[tuple[Schedule, ...], tuple[Made, ...]]:
+    """The schedules that the file lists, and those that are to be made for each case. Raises ScenarioError."""
     written = reading.written
     given = [written.schedule is not None, bool(written.schedules), written.free_running is not None]
     if sum(given) > 1:
@@ -24,37 +25,61 @@ def schedules(reading: Reading, cast: Cast) -> Iterator[Schedule]:
     if written.free_running is not None:
         if len(cast.sessions) != 1:
             raise reading.error("free_running needs exactly one session: its workers all run it", "free_running")
-        yield Schedule(FREE_RUNNING, ())
-    elif written.schedules:
-        for name, schedule in written.schedules.items():
-            path: Keys = ("schedules", name)
-            at = (*path, "steps") if (*path, "steps") in reading.source.places else path
-            yield Schedule(
+        return (Schedule(FREE_RUNNING, ()),), ()
+    if isinstance(written.schedule, list):
+        return (Schedule(DEFAULT, tuple(_entries(reading, cast, written.schedule, ("schedule",)))),), ()
+    if written.schedule is not None:
+        return (), (_made(reading, cast, "", written.schedule, ("schedule",)),)
+    if written.schedules:
+        return _named(reading, cast, written.schedules)
+    if len(cast.sessions) == 1:
+        return (Schedule(DEFAULT, tuple(Entry(step.name) for step in cast.sessions[0].steps)),), ()
+    raise reading.error("no schedule: list the steps in order under 'schedule:', or say 'schedule: all'")
+
+
+def _named(
+    reading: Reading, cast: Cast, written: Mapping[str, ScheduleWritten | MadeWritten]
+) -> tuple[tuple[Schedule, ...], tuple[Made, ...]]:
+    listed: list[Schedule] = []
+    made: list[Made] = []
+    for name, schedule in written.items():
+        path: Keys = ("schedules", name) if ("schedules", name) in reading.source.places else ("schedules",)
+        if not isinstance(schedule, ScheduleWritten):
+            made.append(_made(reading, cast, name, schedule, path))
+            continue
+        at = (*path, "steps") if (*path, "steps") in reading.source.places else path
+        listed.append(
+            Schedule(
                 name=name,
                 entries=tuple(_entries(reading, cast, schedule.steps, at, schedule.strict)),
                 strict=schedule.strict,
                 expect=expectations(reading, cast, schedule.expect, (*path, "expect")),
             )
-    elif isinstance(written.schedule, list):
-        yield Schedule(DEFAULT, tuple(_entries(reading, cast, written.schedule, ("schedule",))))
-    elif written.schedule is not None:
-        yield from _made(reading, cast, written.schedule)
-    elif len(cast.sessions) == 1:
-        yield Schedule(DEFAULT, tuple(Entry(step.name) for step in cast.sessions[0].steps))
-    else:
-        raise reading.error("no schedule: list the steps in order under 'schedule:', or say 'schedule: all'")
+        )
+    for one in made:
+        for name in written:
+            if re.fullmatch(re.escape(one.name) + r"-\d+", name):
+                raise reading.error(
+                    f"{name!r} may also be one of those that are made as {one.name!r}: give it another name",
+                    "schedules",
+                    name,
+                )
+    return tuple(listed), tuple(made)
 
 
-def _made(reading: Reading, cast: Cast, written: str | AllWritten | RandomWritten) -> Iterator[Schedule]:
+def _made(reading: Reading, cast: Cast, name: str, written: MadeWritten, path: Keys) -> Made:
+    place = reading.source.locate(path)
+    if isinstance(written, RandomWritten):
+        seed = written.random.seed if written.seed is None else written.seed
+        return Made(name or "random", "random", written.random.count, seed, place=place)
+    strict = isinstance(written, AllWritten)
+    kind = written if isinstance(written, str) else "all"
+    made = Made(name or kind, kind, strict=strict, place=place)
     try:
-        if isinstance(written, RandomWritten):
-            yield from interleavings(cast.sessions, "random", written.random, written.seed)
-        elif isinstance(written, AllWritten):
-            yield from interleavings(cast.sessions, "all", strict=True)
-        else:
-            yield from interleavings(cast.sessions, written)
+        next(interleavings(cast.sessions, "all"))  # too many for all are too many to be looked through for the reduced
     except ScenarioError as error:
-        raise reading.error(error.message, "schedule") from None
+        raise reading.error(error.message, *path) from None
+    return made
 
 
 def _entries(

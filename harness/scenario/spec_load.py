@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.errors import Location, ScenarioError
 from harness.scenario.expected import Expected, read_expected
-from harness.scenario.model import VERBS, Entry, Expectation, Hold, Scenario, Schedule, Session, Statements, Step
+from harness.scenario.model import VERBS, Entry, Expectation, Hold, Made, Scenario, Schedule, Session, Statements, Step
 from harness.scenario.schedules import interleavings
 from harness.scenario.source import read_text
 from harness.scenario.spec import Block, EntrySpec, SessionSpec, Spec, parse
@@ -62,6 +62,10 @@ def load_spec(file: Path, expected: Path | None = None, timeout: float = TIMEOUT
     sessions = tuple(map(_session, spec.sessions))
     known = None if expected is None else read_expected(expected, file.stem)
     texts = [text, *(output for _, output in known.variants)] if known else [text]
+    schedules = tuple(_expecting(_schedules(spec, sessions), known))
+    made: tuple[Made, ...] = ()
+    if not spec.permutations and known is None:  # each has no more than its order: they need not be written out
+        schedules, made = (), (Made("all", "all", strict=True),)
     return Scenario(
         id=file.stem,
         file=file,
@@ -75,7 +79,8 @@ def load_spec(file: Path, expected: Path | None = None, timeout: float = TIMEOUT
         teardown=_statements([spec.teardown] if spec.teardown else []),
         items=(),
         sessions=sessions,
-        schedules=tuple(_expecting(_schedules(spec, sessions), known)),
+        schedules=schedules,
+        made=made,
         expect={ENGINE: {ANY: Expectation()}},  # in force where the outputs are not known; it names the engine
         deadline=timeout,
         case_deadline=CASE_TIMEOUT,

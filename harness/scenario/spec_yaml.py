@@ -16,8 +16,7 @@ from yaml.emitter import ScalarAnalysis
 
 from harness.errors import ScenarioError
 from harness.scenario.forms import session_name
-from harness.scenario.model import Entry, Expectation, Hold, Scenario, Schedule, Session, Statements, Step
-from harness.scenario.schedules import LIMIT, interleavings, number_of
+from harness.scenario.model import Entry, Expectation, Hold, Made, Scenario, Schedule, Session, Statements, Step
 from harness.scenario.source import Loader
 from harness.scenario.written_expect import ANY
 
@@ -86,7 +85,8 @@ def _foreign(scenario: Scenario) -> set[str]:
         "copies": any(step.names for step in steps),
         "statements by engine": any(set(bodies) != {"*"} for bodies in (*statements, *(step.bodies for step in steps))),
         "deadlock_priority": any(session.deadlock_priority != "normal" for session in scenario.sessions),
-        "random schedules": any(schedule.seed is not None for schedule in scenario.schedules),
+        "random schedules": any(schedule.seed is not None for schedule in scenario.schedules)
+        or (bool(scenario.made) and (scenario.made != (Made("all", "all", strict=True),) or bool(scenario.schedules))),
         "expectations beside the output": any(one != Expectation(output=one.output) for one in expectations),
     }
     return {what for what, said in found.items() if said}
@@ -165,8 +165,7 @@ def _step(step: Step) -> Any:
 
 
 def _schedules(scenario: Scenario) -> dict[str, Any]:
-    few = number_of(scenario.sessions) <= LIMIT
-    if few and scenario.schedules == tuple(interleavings(scenario.sessions, "all", strict=True)):
+    if scenario.made:
         return {"schedule": _Line(all="strict")}
     return {"schedules": {schedule.name: _schedule(schedule) for schedule in scenario.schedules}}
 

@@ -8,16 +8,13 @@ missing) is :mod:`harness.scenario.load`'s.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     ConfigDict,
-    Discriminator,
     Field,
-    Tag,
     field_validator,
 )
 
@@ -36,8 +33,8 @@ from harness.scenario.forms import (
     one_of,
 )
 from harness.scenario.written_expect import Expect
-from harness.scenario.written_schedules import Schedule, Schedules
 from harness.scenario.written_matrix import Matrix
+from harness.scenario.written_schedules import Schedule, Schedules
 from harness.scenario.written_steps import Body, Item, Step, StepWritten
 from harness.vocabulary import ENGINES
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.scenario.cases import cases
 from harness.scenario.load import load
-from harness.scenario.model import Scenario
+from harness.scenario.model import Scenario, Schedule
+from harness.vocabulary import REAL_ENGINE
 
 GOOD = """\
 title: A reader and a writer
@@ -59,6 +61,11 @@ def loaded(folder: Path, text: str, **parameters: str) -> Scenario:
     file = folder / "case.yaml"
     file.write_text(text, encoding="utf-8")
     return load(file, parameters)
+
+
+def scheduled(scenario: Scenario) -> list[Schedule]:
+    """The schedules of its cases on the real engines, made ones too."""
+    return [case.schedule for case in cases(scenario, lambda logical: (REAL_ENGINE[logical], False))]
 
 
 HOSTS = """\

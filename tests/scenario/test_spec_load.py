@@ -12,6 +12,7 @@ from harness.scenario.expressions import bind_sql
 from harness.scenario.model import Entry, Expectation, Hold, Scenario
 from harness.scenario.spec_load import load_spec
 
+from .files import scheduled
 from .specs import EXPECTED, SPECS, written
 
 GOOD = """\
@@ -117,13 +118,14 @@ def test_numbers_of_permutations_have_one_width(tmp_path: Path) -> None:
 
 def test_every_interleaving(tmp_path: Path) -> None:
     scenario = loaded(tmp_path, "session s step a {x} step b {x} session t step c {x}")
-    assert [schedule.name for schedule in scenario.schedules] == ["all-1", "all-2", "all-3"]
-    assert [[entry.step for entry in one.entries] for one in scenario.schedules] == [
+    made = scheduled(scenario)
+    assert [schedule.name for schedule in made] == ["all-1", "all-2", "all-3"]
+    assert [[entry.step for entry in one.entries] for one in made] == [
         ["a", "b", "c"],
         ["a", "c", "b"],
         ["c", "a", "b"],
     ]
-    assert all(schedule.strict for schedule in scenario.schedules)
+    assert all(schedule.strict for schedule in made)
     assert scenario.unused_steps == ()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.scenario.model import Entry, Expectation, Hold
 
-from .files import changed, loaded
+from .files import changed, loaded, scheduled
 from .test_errors import one_change, refused
 
 STRICT = """\
@@ -275,7 +275,7 @@ def made(form: str) -> str:
 
 
 def test_every_interleaving(tmp_path: Path) -> None:
-    loose, kept = loaded(tmp_path, made("all")).schedules, loaded(tmp_path, made("{all: strict}")).schedules
+    loose, kept = (scheduled(loaded(tmp_path, made(form))) for form in ("all", "{all: strict}"))
     assert [schedule.strict for schedule in loose] == [False] * 3
     assert [schedule.strict for schedule in kept] == [True] * 3
     assert [(one.name, one.entries) for one in loose] == [(one.name, one.entries) for one in kept]
