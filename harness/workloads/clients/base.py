@@ -53,6 +53,16 @@ class Refused(Exception):
         self.error = error
 
 
+def moved(program: Program, balances: Sequence[int]) -> list[MicroOp]:
+    """The writes of a transfer that has seen these balances; none if the first account has too little."""
+    if balances[0] < program.amount:
+        return []
+    after = (balances[0] - program.amount, balances[1] + program.amount)
+    return [
+        MicroOp("w", op.key, (balance, program.tag)) for op, balance in zip(program.ops[2:], after, strict=True)
+    ]
+
+
 def initial(kind: Workload, keys: Sequence[Key]) -> dict[Key, Any]:
     """What objects hold before the first transaction; lists are empty and registers have nothing."""
     if kind is Workload.bank:
@@ -90,10 +100,9 @@ def committed(outcome: Outcome, ops: Sequence[MicroOp]) -> Done:
         if outcome.ended is TransactionEnd.aborted:  # COMMIT of a transaction that had failed
             return Done(Status.fail, tuple(ops), "rolled back at COMMIT")
         return Done(Status.ok, tuple(ops))
-    if outcome.ended is TransactionEnd.committed and error.kind not in _DOUBTFUL:  # MongoDB: only the write concern was not met
+    if outcome.ended is TransactionEnd.committed and error.kind not in _DOUBTFUL:  # only MongoDB's write concern was not met
         return Done(Status.ok, tuple(ops), said(error))
-    doubtful = error.kind in _DOUBTFUL or error.code == "harness" or outcome.ended is not TransactionEnd.aborted
-    if doubtful:
+    if error.kind in _DOUBTFUL or gone(error) or outcome.ended is not TransactionEnd.aborted:
         return Done(Status.info, tuple(ops), said(error), lost=True)
     return Done(Status.fail, tuple(ops), said(error))
 
@@ -104,13 +113,23 @@ def whole(ops: Generator[Statement, Outcome, None], done: list[MicroOp]) -> Dial
         yield from ask(Statement(Verb.begin))
         yield from ops
     except Refused as refused:
-        lost = refused.error.kind is ErrorKind.connection or refused.error.code == "harness"
-        if not lost:
-            undone = yield Statement(Verb.rollback)
-            lost = undone.error is not None
-        return Done(Status.fail, tuple(done), said(refused.error), lost=lost)
+        return (yield from undone(refused, done))
     outcome = yield Statement(Verb.commit)
     return committed(outcome, done)
+
+
+def undone(refused: Refused, done: Sequence[MicroOp]) -> Dialogue:
+    """Roll back after a refusal: nothing of it was committed, as nobody has asked for that."""
+    lost = gone(refused.error)
+    if not lost:
+        outcome = yield Statement(Verb.rollback)
+        lost = outcome.error is not None
+    return Done(Status.fail, tuple(done), said(refused.error), lost=lost)
+
+
+def gone(error: ErrorRecord) -> bool:
+    """Whether a session is of no more use after this."""
+    return error.kind is ErrorKind.connection or error.code == "harness"
 
 
 def piecemeal(ops: Generator[Statement, Outcome, None], done: list[MicroOp]) -> Dialogue:
@@ -118,9 +137,8 @@ def piecemeal(ops: Generator[Statement, Outcome, None], done: list[MicroOp]) -> 
     try:
         yield from ops
     except Refused as refused:
-        doubtful = refused.error.kind in _DOUBTFUL or refused.error.code == "harness"
         wrote = any(op.f != "r" for op in done[:-1])  # the last one is what was refused
+        doubtful = done[-1].f != "r" and (refused.error.kind in _DOUBTFUL or gone(refused.error))
         status = Status.info if doubtful or wrote else Status.fail
-        lost = refused.error.kind is ErrorKind.connection or refused.error.code == "harness"
-        return Done(status, tuple(done), said(refused.error), lost=lost)
+        return Done(status, tuple(done), said(refused.error), lost=gone(refused.error))
     return Done(Status.ok, tuple(done))

@@ -13,7 +13,7 @@ from harness.answers import ResultSet
 from harness.engines.base import Engine, Outcome, Statement
 from harness.errors import EngineError
 from harness.evidence.checker.model import Key, MicroOp, Workload
-from harness.workloads.clients.base import Dialogue, ask, piecemeal, whole
+from harness.workloads.clients.base import Dialogue, ask, moved, piecemeal, whole
 from harness.workloads.generate import BALANCE, Program
 from harness.workloads.model import TRANSACTIONS
 
@@ -93,18 +93,15 @@ class SqlClient:
             done[-1] = yield from self._do[op.f](op)
 
     def _transfer(self, program: Program, done: list[MicroOp]) -> Generator[Statement, Outcome, None]:
-        """Read both accounts, then write both; nothing is written if the first one has too little."""
+        """Read both accounts, then write both."""
         balances = []
         for op in program.ops[:2]:
             done.append(op)
             done[-1] = seen = yield from self._read(op)
             balances.append(seen.value[0])
-        moved = (-program.amount, program.amount)
-        if balances[0] < program.amount:
-            return
-        for op, balance, by in zip(program.ops[2:], balances, moved, strict=True):
-            done.append(MicroOp("w", op.key, (balance + by, program.tag)))
-            yield from self._write(done[-1])
+        for op in moved(program, balances):
+            done.append(op)
+            yield from self._write(op)
 
     def _read(self, op: MicroOp) -> Generator[Statement, Outcome, MicroOp]:
         outcome = yield from ask(Statement(self._read_text, (op.key,)))
