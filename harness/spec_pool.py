@@ -8,34 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import multiprocessing
-import os
 import signal
-import sys
-import threading
-import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from harness import processes
 from harness.errors import HarnessError, ServerUnavailable, StoreError
 from harness.history import RunEnd
 from harness.specs import Specs, difference
 from harness.suite import Settings, Suite
-
-if TYPE_CHECKING:
-    from multiprocessing.context import ForkContext, SpawnContext
-
-GRACE = 10.0
-"""Seconds that a process has to put its things away."""
-
-_CAN_BLOCK = hasattr(signal, "pthread_sigmask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +130,7 @@ class Pool:
     def outcomes(self) -> Generator[Outcome, None, None]:
         """Each outcome as it comes. Raises StoreError. Closed early, or by Ctrl-C, it ends all processes."""
         try:
-            if _CAN_BLOCK:
-                # Begun now because it unblocks SIGINT when it begins; see _start.
-                resource_tracker.ensure_running()
+            processes.ready_to_start()
             for _ in range(min(self.number, len(self.files))):
                 self._start()
             while self._workers:
@@ -159,19 +144,11 @@ class Pool:
 
     def _start(self) -> None:
         self._started += 1
-        here = self.suite.settings
-        settings = {
-            "root": here.root,
-            "results": here.results,
-            "run_id": here.run_id,
-            "owner_pid": here.owner_pid,
-            "mode": self.suite.mode,
-            "worker": f"w{self._started}",
-        }
-        context = _context()
+        settings = processes.settings_for(self.suite, f"w{self._started}")
+        context = processes.context()
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, settings, self.task), daemon=True)
-        with _no_interrupt():  # it is heard again when the process is ready to put things away
+        with processes.no_interrupt():  # it is heard again when the process is ready to put things away
             process.start()
         theirs.close()
         worker = _Worker(process, ours)
@@ -197,62 +174,21 @@ class Pool:
         if isinstance(said, StoreError):
             raise said
         self._workers.remove(worker)
-        worker.process.join(GRACE)
+        worker.process.join(processes.GRACE)
         worker.connection.close()
         if said is not None:  # its last word
             self.suite.hear(said)
         if worker.file:
             if self.files:
                 self._start()
-            yield Outcome(worker.file, problem=f"the process that ran it {_end_of(worker.process)}")
+            yield Outcome(worker.file, problem=f"the process that ran it {processes.end_of(worker.process)}")
 
     def _end(self) -> None:
         """End those that are still there, as Ctrl-C would, and by force if they do not."""
+        processes.end([worker.process for worker in self._workers])
         for worker in self._workers:
-            if _CAN_BLOCK and worker.process.pid and worker.process.is_alive():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker.process.pid, signal.SIGINT)
-            else:
-                worker.process.terminate()
-        until = time.monotonic() + GRACE
-        for worker in self._workers:
-            worker.process.join(max(until - time.monotonic(), 0.1))
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
             worker.connection.close()
         self._workers.clear()
-
-
-def _context() -> SpawnContext | ForkContext:
-    """A copy of this process is there at once, a new one takes half a second; but only one without threads is copied."""
-    if sys.platform == "linux" and threading.active_count() == 1:
-        return multiprocessing.get_context("fork")
-    return multiprocessing.get_context("spawn")
-
-
-def _end_of(process: BaseProcess) -> str:
-    code = process.exitcode
-    if code is None:
-        return "hung up"
-    if code >= 0:
-        return f"ended with exit code {code}"
-    with contextlib.suppress(ValueError):
-        return f"was killed by {signal.Signals(-code).name}"
-    return f"was killed by signal {-code}"
-
-
-@contextlib.contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Hold SIGINT back: a process that is started meanwhile does not hear it before it says so."""
-    if not _CAN_BLOCK:
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(connection: Connection, settings: Mapping[str, Any], task: Task) -> None:
@@ -261,10 +197,7 @@ def _work(connection: Connection, settings: Mapping[str, Any], task: Task) -> No
     suite = Suite(Settings(**settings))
     specs = task.specs(suite)
     try:
-        signal.signal(signal.SIGINT, _interrupted)
-        if _CAN_BLOCK:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        threading.Thread(target=_follow_parent, daemon=True).start()
+        processes.begin()
         while file := _next(connection):
             try:
                 said: Outcome | StoreError = attempt(specs, file)
@@ -288,19 +221,3 @@ def _next(connection: Connection) -> Path | None:
     except (EOFError, OSError):  # the parent has ended
         return None
     return file
-
-
-def _interrupted(number: int, frame: object) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: what follows is putting things away
-    raise KeyboardInterrupt
-
-
-def _follow_parent() -> None:
-    """End when the parent does, in the middle of a step, too: nobody would hear what comes of it."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    if _CAN_BLOCK:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        time.sleep(GRACE)
-    os._exit(1)

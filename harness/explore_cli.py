@@ -1,0 +1,169 @@
+"""``harness explore``: a scenario in every interleaving, or in one of each kind, and the smallest one that fails."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.errors import ScenarioError, ServerUnavailable
+from harness.terminal import console as make_console
+from harness.terminal import progress, say, short, tell
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.exploring.explore import Explored, Plan
+    from harness.scenario.model import Case
+    from harness.suite import Suite
+
+
+def explore(
+    files: Annotated[list[Path], typer.Argument(help="scenario files, or folders of them", metavar="FILE...")],
+    schedules: Annotated[
+        str, typer.Option("--schedules", metavar="KIND", help="all, reduced or random interleavings")
+    ] = "reduced",
+    most: Annotated[
+        int | None,
+        typer.Option("--max-schedules", min=1, metavar="N", help="at most so many; of random ones so many, else 100"),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="of random ones: the same seed draws the same ones")] = 1,
+    number: Annotated[int, typer.Option("-n", min=1, help="so many processes share the schedules")] = 1,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="run all of them, and show that the spared ones did nothing else")
+    ] = False,
+    no_server: Annotated[
+        bool, typer.Option("--no-server", help="what steps touch is read from their statements alone")
+    ] = False,
+    on: Annotated[str, typer.Option("--on", metavar="DATABASE", help="only there: promptsales, promptads, …")] = "",
+    level: Annotated[str, typer.Option("--level", help="only at this level")] = "",
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", metavar="FILE", help="where the smallest failing scenario goes (default: the results)"),
+    ] = None,
+    no_shrink: Annotated[bool, typer.Option("--no-shrink", help="do not look for the smallest failing one")] = False,
+    servers: Annotated[str | None, typer.Option(help="embedded (default), containers or external")] = None,
+    results: Annotated[Path, typer.Option(metavar="DIR", help="the folder where evidence is kept")] = Path("results"),
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a scenario's parameter")
+    ] = None,
+) -> None:
+    """Explore scenarios. Exit code 1 if a schedule is not as expected, or a proof fails."""
+    from harness.exploring.explore import Plan
+    from harness.exploring.model import Kind
+    from harness.exploring.trial import bases
+    from harness.scenario.files import scenario_files
+    from harness.suite import Settings, Suite, parameters_of
+
+    if schedules not in {*Kind}:
+        raise ScenarioError(f"--schedules {schedules}: it is one of {', '.join(Kind)}")
+    if prove and schedules != Kind.reduced:
+        raise ScenarioError(f"--prove shows what --schedules reduced spares: --schedules {schedules} spares nothing")
+    plan = Plan(Kind(schedules), most, seed, server=not no_server)
+    suite = Suite(
+        Settings(root=Path.cwd(), results=results.resolve(), mode=servers, parameters=parameters_of(set_ or []))
+    )
+    doing = _Exploring(suite, plan, number, prove, not no_shrink, write)
+    try:
+        chosen = [case for file in scenario_files(files) for case in bases(suite, file, on=on, level=level)]
+        with progress("starting servers"):
+            suite.prefetch(chosen)
+        for base in chosen:
+            if not doing.case(base):
+                break
+    finally:
+        with progress("gathering the evidence"):
+            page = suite.finish({"arguments": sys.argv[1:]})
+    if page is not None:
+        say(doing.console, f"evidence: {short(page.parent)}   report: {short(page)}")
+    for line in suite.databases.swept:
+        say(doing.console, f"dropped what a run that died had left: {line}")
+    if doing.interrupted:
+        raise KeyboardInterrupt
+    if not doing.explored:
+        say(doing.console, "nothing was explored")
+    raise typer.Exit(1 if doing.failed else 0)
+
+
+class _Exploring:
+    """Explores one case after the other and shows what came of it."""
+
+    def __init__(self, suite: Suite, plan: Plan, number: int, prove: bool, shrink: bool, write: Path | None) -> None:
+        self.suite = suite
+        self.plan = plan
+        self.number = number
+        self.prove = prove
+        self.shrink = shrink
+        self.write = write
+        self.console: Console = make_console()
+        self.failed = False
+        self.interrupted = False
+        self.explored = 0
+
+    def case(self, base: Case) -> bool:
+        """Explore it; whether the next one is to be explored, too."""
+        if base.reason:
+            say(self.console, f"- {base.id}: skipped: {base.reason}")
+            return True
+        try:
+            explored = self._explore(base)
+        except ServerUnavailable as error:
+            say(self.console, f"- {base.id}: skipped: {error}")
+            return True
+        self.explored += 1
+        self.failed |= bool(explored.exploration.failing)
+        if self.interrupted:
+            return False
+        if self.shrink:
+            self._shrink(explored)
+        say(self.console, "")
+        return not self.interrupted
+
+    def _explore(self, base: Case) -> Explored:
+        from harness.exploring.explore import Explorer
+        from harness.exploring.journal import Journal
+        from harness.exploring.pool import runner
+        from harness.exploring.prove import prove
+        from harness.exploring.reduction import reduction_of
+        from harness.exploring.text import proof_lines, show
+
+        journal = Journal(self.suite, base.id)
+        with progress(f"{base.id}: finding out what conflicts") as now:
+            reduction = reduction_of(self.suite, base, self.plan, now)
+            explorer = Explorer(base, self.plan, runner(self.suite, base, self.number), journal, reduction, now)
+            if self.prove:
+                explorer.check_proving()
+            explored = explorer.explore()
+            if self.prove and not explorer.interrupted:
+                explored = prove(explorer)
+        self.interrupted = explorer.interrupted
+        path = journal.close(explored.exploration)
+        show(self.console, explored.exploration)
+        if explored.exploration.proof is not None:
+            self.failed |= not explored.exploration.proof.holds
+            for line in proof_lines(explored.exploration.proof, explored.exploration.total):
+                say(self.console, line)
+        say(self.console, f"all of it: {short(path)}")
+        if self.interrupted:
+            made = explored.exploration
+            tell(f"harness: interrupted: {made.run} of {made.planned} interleavings were run", error=True)
+        return explored
+
+    def _shrink(self, explored: Explored) -> None:
+        from harness.exploring.replay import smallest
+        from harness.exploring.text import shrunk_lines
+
+        try:
+            with progress(f"{explored.base.id}: looking for the smallest failing schedule") as now:
+                made = smallest(self.suite, explored, self.write, now)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            tell("harness: interrupted: the smallest failing schedule was not found", error=True)
+            return
+        for one in made:
+            for line in shrunk_lines(one, short):
+                say(self.console, line)
+
+

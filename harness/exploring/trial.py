@@ -1,0 +1,151 @@
+"""One schedule, run and judged. What is kept of it is decided afterwards: most of thousands are only counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
+from harness.evidence.model import Evidence
+from harness.evidence.verdict import judge
+from harness.exploring.behaviour import facts, fingerprint, signature
+from harness.exploring.model import Ran, Task
+from harness.report.timeline import timeline_svg
+from harness.report.waits import waits_svg
+from harness.runner.case import Play
+from harness.runner.stage import Stage
+from harness.scenario.model import Case, Entry, Expectation, Schedule
+from harness.suite import Suite
+
+
+def bases(suite: Suite, file: Path, *, on: str = "", level: str = "") -> list[Case]:
+    """The scenario's cases without their schedules: one for each placement and level, some with a ``reason`` to skip them.
+
+    Raises ScenarioError: a wrong file, a free run, no such database or level.
+    """
+    made: dict[object, Case] = {}
+    for case in suite.cases(file):
+        if case.scenario.free_running is not None:
+            raise ScenarioError(f"{file}: a free run has no schedules to explore: see 'harness workload'")
+        made.setdefault((case.databases, case.level), base_of(case))
+    places = {database.logical for case in made.values() for database in case.databases}
+    levels = {case.level for case in made.values() if not case.reason}
+    if on and on not in places:
+        raise ScenarioError(f"{file}: it does not run on {on!r}: {', '.join(sorted(places))}")
+    chosen = [case for case in made.values() if not on or any(one.logical == on for one in case.databases)]
+    if level and levels and level not in levels:
+        raise ScenarioError(f"{file}: it does not run at {level!r}: {', '.join(sorted(levels))}")
+    return [case for case in chosen if not level or case.reason or case.level == level]
+
+
+def base_of(case: Case) -> Case:
+    """The case without its schedule, and with what is expected whatever the schedule is."""
+    if case.reason:
+        return case
+    scenario = case.scenario
+    none = Schedule("", ())
+    expectation = scenario.expectation(none, case.engine, case.level) or Expectation()
+    name = f"-{case.schedule.name}]"
+    return replace(
+        case,
+        id=f"{case.id.removesuffix(name)}]" if case.id.endswith(name) else case.id,
+        schedule=none,
+        expectation=replace(expectation, output=None),  # a specification's transcript is that of its permutation
+    )
+
+
+def scheduled(base: Case, task: Task) -> Case:
+    """The case of one schedule."""
+    schedule = Schedule(task.name, tuple(map(Entry, task.order)), seed=task.seed)
+    return replace(base, id=f"{base.id[:-1]}-{task.name}]", schedule=schedule)
+
+
+@dataclass(slots=True)
+class Trial:
+    """A case that was run: its evidence, which is not kept yet."""
+
+    evidence: Evidence
+    seconds: float
+    began: float  # seconds since 1970
+    play: Play
+
+
+def attempt(suite: Suite, case: Case) -> Trial:
+    """Run a case on throw-away databases and judge it. Raises as ``Suite.run``."""
+    began, at = time.perf_counter(), time.time()
+    with Stage(case, suite.databases, meanwhile=suite.meanwhile, hosts=suite.hosts) as stage:
+        play = Play(case, stage).run()
+    history = play.history().model_copy(update={"file": suite.relative(case.scenario.file)})
+    evidence = Evidence(
+        run=suite.settings.run_id,
+        history=history,
+        expectation=case.expectation.as_record(),
+        verdict=judge(history, case.expectation),
+    )
+    return Trial(evidence, time.perf_counter() - began, at, play)
+
+
+def keep(suite: Suite, trial: Trial) -> Path:
+    """Keep its evidence, with pictures. Raises StoreError."""
+    pictures = {"timeline.svg": timeline_svg(trial.evidence), "waits.svg": waits_svg(trial.evidence)}
+    return suite.keep(trial.evidence, pictures, trial.seconds, trial.began)
+
+
+def tried(suite: Suite, base: Case, task: Task) -> tuple[Ran, Trial | None]:
+    """What became of a schedule, and its evidence. Raises StoreError and ServerUnavailable: no other could be run either."""
+    case = scheduled(base, task)
+    try:
+        trial = attempt(suite, case)
+    except (StoreError, ServerUnavailable):
+        raise
+    except HarnessError as error:  # this schedule cannot be run; others may
+        return Ran(task, problem=str(error), status="error", summary=str(error), signature=("could not be run",)), None
+    evidence = trial.evidence
+    shown = facts(evidence)
+    return Ran(
+        task,
+        facts=shown,
+        fingerprint=fingerprint(shown),
+        status=evidence.verdict.status.value,
+        summary=evidence.verdict.summary,
+        signature=signature(evidence, case.expectation),
+        seconds=trial.seconds,
+    ), trial
+
+
+class Keeping:
+    """Whose evidence is kept: of each outcome the first ones, of failures some more, and not of all."""
+
+    MOST_FAILING = 20
+    """Failures of one outcome whose evidence is kept; the others are counted and have their lines."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+
+    def wants(self, ran: Ran) -> bool:
+        """Whether this one is to be kept, told in the order in which they were run."""
+        if not ran.fingerprint:
+            return False
+        number = self._seen[ran.fingerprint] = self._seen.get(ran.fingerprint, 0) + 1
+        return number == 1 or (ran.failing and number <= self.MOST_FAILING)
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Runs schedules in this process, one after the other."""
+
+    suite: Suite
+    base: Case
+    processes: int = 1
+
+    def runs(self, tasks: Sequence[Task], keeping: Keeping) -> Iterator[Ran]:
+        """What becomes of each one, in their order. Raises StoreError, ServerUnavailable."""
+        for task in tasks:
+            ran, trial = tried(self.suite, self.base, task)
+            if trial is not None and keeping.wants(ran):
+                ran.evidence = self.suite.relative(keep(self.suite, trial))
+            yield ran
+
+
