@@ -165,5 +165,3 @@ class _Exploring:
         for one in made:
             for line in shrunk_lines(one, short):
                 say(self.console, line)
-
-

@@ -80,6 +80,11 @@ def begin() -> None:
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 
+def deaf() -> None:
+    """In such a process: what follows is putting things away, and Ctrl-C does not keep it from that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _interrupted(number: int, frame: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: what follows is putting things away
     raise KeyboardInterrupt

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import signal
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -208,7 +207,7 @@ def _work(connection: Connection, settings: Mapping[str, Any], task: Task) -> No
     except KeyboardInterrupt:
         pass  # the parent wants us to end
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        processes.deaf()
         specs.close()
         suite.close()
         with contextlib.suppress(OSError):

@@ -50,7 +50,7 @@ class Runs(Protocol):
 
     @property
     def processes(self) -> int:
-        """How many."""
+        """How many there are."""
 
     def runs(self, tasks: Sequence[Task], keeping: Keeping) -> Iterator[Ran]:
         """What becomes of each one, as it comes."""
@@ -249,5 +249,3 @@ def _words(ran: Ran, told: Sequence[str]) -> str:
 
 def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-

@@ -1,7 +1,7 @@
 """What an exploration leaves under ``results/``: a line for each run while it lasts, all of it in one file at the end.
 
-    results/<run>/exploration-<case>.jsonl    each schedule: its steps, what came of it; whole after a Ctrl-C, too
-    results/<run>/exploration-<case>.json     the exploration (:class:`harness.exploring.model.Exploration`)
+results/<run>/exploration-<case>.jsonl    each schedule: its steps, what came of it; whole after a Ctrl-C, too
+results/<run>/exploration-<case>.json     the exploration (:class:`harness.exploring.model.Exploration`)
 """
 
 from __future__ import annotations

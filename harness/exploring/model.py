@@ -161,7 +161,9 @@ class Size:
     switches: int
 
     def __str__(self) -> str:
-        return f"{_counted(self.sessions, 'session')}, {_counted(self.steps, 'step')}, {_counted(self.switches, 'switch')}"
+        return (
+            f"{_counted(self.sessions, 'session')}, {_counted(self.steps, 'step')}, {_counted(self.switches, 'switch')}"
+        )
 
 
 def _counted(number: int, thing: str) -> str:

@@ -67,5 +67,3 @@ def _same_again(explorer: Explorer, ran: Ran) -> bool:
     """Whether a schedule does the same each time."""
     again = explorer.runner.runs([ran.task] * CONFIRMATIONS, explorer.keeping)
     return all(one.fingerprint == ran.fingerprint for one in again)
-
-

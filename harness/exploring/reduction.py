@@ -61,7 +61,9 @@ class Reduction:
             for first, second in product(one.steps, other.steps):
                 if self.conflicts.conflict(first, second):
                     why = self.conflicts.why(first, second)
-                    made.append(Pair(first=first.name, second=second.name, why=why, learned=self._learned(first, second)))
+                    made.append(
+                        Pair(first=first.name, second=second.name, why=why, learned=self._learned(first, second))
+                    )
         return made
 
     def _learned(self, first: Step, second: Step) -> bool:

@@ -104,10 +104,12 @@ def _counterexample(found: Counterexample) -> Iterator[str]:
 
 def shrunk_lines(made: Shrunk, short: Callable[[Path], str]) -> Iterator[str]:
     """What shrinking gave: the sizes, the smallest schedule, where it was written and how to run it."""
-    yield f"smallest failing ({', '.join(made.wanted)}): {made.before} → {made.after}; {made.runs} runs, {elapsed(made.seconds)}"
+    ran = f"{counted(made.runs, 'run')}, {elapsed(made.seconds)}"
+    yield f"smallest failing ({', '.join(made.wanted)}): {made.before} → {made.after}; {ran}"
     yield f"  {' '.join(entry.step for entry in made.schedule.entries)}"
     if made.confirmed < made.confirmations:
-        yield f"  it failed in {made.confirmed} of {made.confirmations} runs: what happens does not depend on the order alone"
+        of = f"{made.confirmed} of {made.confirmations}"
+        yield f"  it failed in {of} runs: what happens does not depend on the order alone"
     if made.file is not None:
         again = {True: "; replayed: the same", False: "; REPLAYED: it does not happen again", None: ""}[made.replayed]
         yield f"  written to {short(made.file)}{again}"

@@ -16,7 +16,9 @@ from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
 from harness.runner.case import Play
 from harness.runner.stage import Stage
-from harness.scenario.model import Case, Entry, Expectation, Schedule
+from harness.scenario.cases import cases
+from harness.scenario.made import restricted
+from harness.scenario.model import DEFAULT, Case, Entry, Scenario, Schedule
 from harness.suite import Suite
 
 
@@ -25,35 +27,27 @@ def bases(suite: Suite, file: Path, *, on: str = "", level: str = "") -> list[Ca
 
     Raises ScenarioError: a wrong file, a free run, no such database or level.
     """
-    made: dict[object, Case] = {}
-    for case in suite.cases(file):
-        if case.scenario.free_running is not None:
-            raise ScenarioError(f"{file}: a free run has no schedules to explore: see 'harness workload'")
-        made.setdefault((case.databases, case.level), base_of(case))
-    places = {database.logical for case in made.values() for database in case.databases}
-    levels = {case.level for case in made.values() if not case.reason}
+    first = next(iter(suite.cases(file)))  # what reads the file; a case's schedule does not matter here
+    if first.scenario.free_running is not None:
+        raise ScenarioError(f"{file}: a free run has no schedules to explore: see 'harness workload'")
+    made = [*cases(unscheduled(first.scenario), suite.servers.describe)]
+    places = {database.logical for case in made for database in case.databases}
+    levels = {case.level for case in made if not case.reason}
     if on and on not in places:
         raise ScenarioError(f"{file}: it does not run on {on!r}: {', '.join(sorted(places))}")
-    chosen = [case for case in made.values() if not on or any(one.logical == on for one in case.databases)]
+    chosen = [case for case in made if not on or any(one.logical == on for one in case.databases)]
     if level and levels and level not in levels:
         raise ScenarioError(f"{file}: it does not run at {level!r}: {', '.join(sorted(levels))}")
-    return [case for case in chosen if not level or case.reason or case.level == level]
+    # A specification's transcript is that of its permutation, which this is not.
+    plain = [replace(case, expectation=replace(case.expectation, output=None)) for case in chosen]
+    return [case for case in plain if not level or case.reason or case.level == level]
 
 
-def base_of(case: Case) -> Case:
-    """The case without its schedule, and with what is expected whatever the schedule is."""
-    if case.reason:
-        return case
-    scenario = case.scenario
-    none = Schedule("", ())
-    expectation = scenario.expectation(none, case.engine, case.level) or Expectation()
-    name = f"-{case.schedule.name}]"
-    return replace(
-        case,
-        id=f"{case.id.removesuffix(name)}]" if case.id.endswith(name) else case.id,
-        schedule=none,
-        expectation=replace(expectation, output=None),  # a specification's transcript is that of its permutation
-    )
+def unscheduled(scenario: Scenario) -> Scenario:
+    """The scenario with one schedule that has no entries, and with the steps that its own interleavings have."""
+    steps = scenario.made[0].steps if scenario.made and not scenario.schedules else None
+    none = Schedule(DEFAULT, ())
+    return replace(scenario, sessions=restricted(scenario.sessions, steps), schedules=(none,), made=())
 
 
 def scheduled(base: Case, task: Task) -> Case:
@@ -93,7 +87,7 @@ def keep(suite: Suite, trial: Trial) -> Path:
     return suite.keep(trial.evidence, pictures, trial.seconds, trial.began)
 
 
-def tried(suite: Suite, base: Case, task: Task) -> tuple[Ran, Trial | None]:
+def tried(suite: Suite, base: Case, task: Task, *, touching: bool = False) -> tuple[Ran, Trial | None]:
     """What became of a schedule, and its evidence. Raises StoreError and ServerUnavailable: no other could be run either."""
     case = scheduled(base, task)
     try:
@@ -138,14 +132,17 @@ class Here:
 
     suite: Suite
     base: Case
-    processes: int = 1
+    touching: bool = False
+
+    @property
+    def processes(self) -> int:
+        """This one."""
+        return 1
 
     def runs(self, tasks: Sequence[Task], keeping: Keeping) -> Iterator[Ran]:
         """What becomes of each one, in their order. Raises StoreError, ServerUnavailable."""
         for task in tasks:
-            ran, trial = tried(self.suite, self.base, task)
+            ran, trial = tried(self.suite, self.base, task, touching=self.touching)
             if trial is not None and keeping.wants(ran):
                 ran.evidence = self.suite.relative(keep(self.suite, trial))
             yield ran
-
-
