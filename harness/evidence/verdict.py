@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, unified_diff
 from typing import Any
 
-from harness.answers import ErrorRecord
+from harness.answers import ErrorKind, ErrorRecord
 from harness.errors import ScenarioError, StoreError
 from harness.evidence import anomalies, deadlock
+from harness.evidence.holding import broken
 from harness.evidence.model import Deadlock, Detector, Evidence, Status, Verdict, phenomena
 from harness.evidence.transcript import transcript
 from harness.evidence.values import meets
@@ -75,7 +76,7 @@ def _mismatches(
         if wanted not in names:
             yield f"expected {wanted.value}, found {_listed(names)}"
     for one in names:
-        if one not in expectation.finds and one not in expectation.allows:
+        if one not in expectation.finds and one not in expectation.allows and not _refused(one, expectation, deadlocks):
             yield f"found {one.value}, which was not expected"
     victims = [one.victim for one in deadlocks if one.victim]
     if expectation.victim and expectation.victim not in victims:
@@ -84,6 +85,14 @@ def _mismatches(
     yield from _errors(history, expectation)
     yield from _blocking(history, expectation)
     yield from _values(history, expectation)
+
+
+def _refused(one: Phenomenon, expectation: Expectation, deadlocks: Sequence[Deadlock]) -> bool:
+    """Whether it is a deadlock, and each one that was found was ended by a refusal that may be."""
+    codes = [found.code for found in deadlocks if found.phenomenon is one]
+    return one is Phenomenon.deadlock and all(
+        any(matches(ErrorKind.deadlock, code, wanted) for wanted in expectation.may_refuse) for code in codes
+    )
 
 
 def _printed(history: History, known: Sequence[str]) -> Iterator[str]:
@@ -121,10 +130,21 @@ def _errors(history: History, expectation: Expectation) -> Iterator[str]:
             yield f"expected {step} to end with {wanted}, it {_ending(history, step)}"
         elif not matches(event.error.kind, event.error.code, wanted):
             yield f"expected {step} to end with {wanted}, it ended with {_error(event.error)}"
+    refused: set[str] = set()  # sessions
     for step, event in failed.items():
+        if event.error and _may_be(event.error, expectation, event.session in refused):
+            refused.add(event.session)
+            continue
         # What the harness cancelled was a hidden deadlock, or a hang: told as such.
         if event.error and event.kind not in (EventKind.cancelled, EventKind.timeout):
             yield f"{step} ended with {_error(event.error)}, which was not expected"
+
+
+def _may_be(error: ErrorRecord, expectation: Expectation, refused: bool) -> bool:
+    """Whether the server may refuse any step so; ``refused``: it has, in this session, and a failed transaction goes on."""
+    if refused and error.kind is ErrorKind.in_failed_transaction:
+        return True
+    return any(matches(error.kind, error.code, wanted) for wanted in expectation.may_refuse)
 
 
 def _error(error: ErrorRecord) -> str:
@@ -185,6 +205,8 @@ def _values(history: History, expectation: Expectation) -> Iterator[str]:
             break  # nobody could look
         if wrong := _differs("it is", history.final.get(item), wanted, names):
             yield f"expected {item} to be {_said(wanted)} at the end, {wrong}"
+    if history.end is not RunEnd.lost:
+        yield from broken(history, expectation.holds)
     for name, wanted in expectation.counts.items():
         if wrong := _differs("there were", history.transactions.get(name, 0), wanted, names):
             yield f"expected {_said(wanted)} transactions {name}, {wrong}"
@@ -237,12 +259,16 @@ def expected_words(expectation: Expectation) -> Iterator[str]:
         yield f"the victim is {expectation.victim}"
     for step, kind in expectation.errors.items():
         yield f"{step} ends with {kind}"
+    if expectation.may_refuse:
+        yield f"any step may be refused with {' or '.join(expectation.may_refuse)}"
     if expectation.blocks is not None:
         yield f"blocked: {', '.join(expectation.blocks) or 'no step'}"
     for step, value in expectation.sees.items():
         yield f"{step} sees {value}"
     for item, value in expectation.final.items():
         yield f"{item} is {value} at the end"
+    for text in expectation.holds:
+        yield f"{text} at the end"
     for name, value in expectation.counts.items():
         yield f"{name} transactions: {value}"
 

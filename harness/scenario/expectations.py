@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.errors import ScenarioError
+from harness.scenario.expressions import Expression
 from harness.scenario.model import Expectation
 from harness.scenario.problems import unknown
 from harness.scenario.reading import Reading, levels_known
 from harness.scenario.sessions import Cast
 from harness.scenario.source import Keys
-from harness.scenario.wanted import comparison
+from harness.scenario.wanted import committed_name, comparison
 from harness.scenario.written_expect import ANY, COUNTS, ExpectationWritten
 from harness.vocabulary import Phenomenon
 
@@ -74,11 +75,13 @@ class _Expected:
             final=self._values(written.final, "final", "item", self.reading.written.items),
             counts=self._values(written.counts, "counts", "count", COUNTS),
             output=None if written.output is None else tuple(written.output),
+            may_refuse=tuple(written.may_refuse),
+            holds=tuple(self._holding(written.holds)),
         )
 
     def _check_mode(self, written: ExpectationWritten) -> None:
         free = self.reading.written.free_running is not None
-        wrong = ("victim", "errors", "blocks", "sees", "output") if free else ("counts",)
+        wrong = ("victim", "errors", "may_refuse", "blocks", "sees", "output") if free else ("counts",)
         for key in wrong:
             if getattr(written, key):
                 why = "a free run's steps run many times: say it in counts" if free else "only a free run counts"
@@ -122,15 +125,36 @@ class _Expected:
         if relation is None:
             return
         _, right = relation
+        self._check_names(wanted, right, self._outcome(), path)
+
+    def _outcome(self) -> list[str]:
+        """The names of what came out of a run."""
         items = self.reading.written.items
         known = [*items, *(f"initial_{item}" for item in items)]
         if self.reading.written.free_running is not None:
             known += [name.replace(" ", "_") for name in COUNTS]
+        return known
+
+    def _check_names(self, wanted: str, expression: Expression, known: list[str], path: Keys) -> None:
         try:
-            names = right.names()
+            names = expression.names()
         except ScenarioError as error:
-            raise self.reading.error(f"{wanted!r}: {error.message}", *path) from None
+            said = error.message if wanted == expression.source else f"{wanted!r}: {error.message}"
+            raise self.reading.error(f"{said} ('equals' is ==)" if "=" in expression.source else said, *path) from None
         for name in sorted(names - set(known)):
             if name in self.reading.parameters:
                 raise self.reading.error(f"{wanted!r}: write the parameter as ${{{name}}}", *path)
             raise self.reading.error(f"{wanted!r}: " + unknown("name", name, known), *path)
+
+    def _holding(self, written: list[str]) -> Iterator[str]:
+        """Parameters are filled in; names are those of the end, and who committed."""
+        known = self._outcome()
+        if self.reading.written.free_running is None:
+            known += [committed_name(session) for session in self.sessions]
+        for number, text in enumerate(written):
+            at = (*self.path, "holds", number)
+            full = str(self.reading.fill(text, *at))
+            if comparison(full):
+                raise self.reading.error(f"{full!r} lacks its left side: say '{known[0] if known else 1} {full}'", *at)
+            self._check_names(full, Expression(full), known, at)
+            yield full

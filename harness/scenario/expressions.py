@@ -37,6 +37,15 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+_COMPARED: dict[type[ast.cmpop], str] = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+}
+
 _parsing = threading.Lock()
 
 
@@ -71,6 +80,27 @@ class Expression:
         used = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
         own = {node.id for node in used if isinstance(node.ctx, ast.Store)}  # [x for x in rows]
         return {node.id for node in used} - own - set(_FUNCTIONS)
+
+    def conjuncts(self) -> list[Expression]:
+        """What stands between its outermost ``and``; itself, if there is none. Raises ScenarioError as :meth:`names`."""
+        self.names()
+        body = _tree(self.source).body
+        if isinstance(body, ast.BoolOp) and isinstance(body.op, ast.And):
+            return [part for value in body.values for part in Expression(ast.unparse(value)).conjuncts()]
+        return [self]
+
+    def sides(self) -> tuple[Expression, str, Expression] | None:
+        """Left side, operator and right side, if it is one comparison of values; raises ScenarioError as :meth:`names`.
+
+        >>> Expression("a < b + 1").sides()
+        (Expression(source='a'), '<', Expression(source='b + 1'))
+        """
+        self.names()
+        body = _tree(self.source).body
+        if not isinstance(body, ast.Compare) or len(body.ops) != 1 or type(body.ops[0]) not in _COMPARED:
+            return None
+        left, right = (Expression(ast.unparse(side)) for side in (body.left, body.comparators[0]))
+        return left, _COMPARED[type(body.ops[0])], right
 
 
 @dataclass(frozen=True, slots=True)

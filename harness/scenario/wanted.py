@@ -10,6 +10,15 @@ from harness.scenario.expressions import Expression
 _COMPARISON = re.compile(r"\s*(==|!=|<=|>=|<|>)\s*(.+?)\s*\Z", re.DOTALL)
 
 
+def committed_name(session: str) -> str:
+    """What the number of a session's committed transactions is called in an expression.
+
+    >>> committed_name("T1"), committed_name("the other one")
+    ('committed_T1', 'committed_the_other_one')
+    """
+    return "committed_" + re.sub(r"\W", "_", session)
+
+
 def comparison(wanted: Any) -> tuple[str, Expression] | None:
     """The operator and the right side, if ``wanted`` is a relation; None if it is a plain value.
 

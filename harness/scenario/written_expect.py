@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from harness.answers import ErrorKind
-from harness.scenario.forms import LIST_OR_ONE, EngineName, Names, Written, many, one_of
+from harness.scenario.forms import LIST_OR_ONE, EngineName, Names, Written, different, many, one_of
 from harness.scenario.problems import unknown
 from harness.vocabulary import PHENOMENON_NAMES, phenomenon
 
@@ -52,16 +52,27 @@ def _kind_or_code(value: str) -> str:
     return value
 
 
+def _errors(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+_Error = Annotated[str, BeforeValidator(_code, json_schema_input_type=str | int), AfterValidator(_kind_or_code)]
+
+
 class ExpectationWritten(Written):
     """What must come out. Whatever is not named must not happen: no other phenomenon, no other error."""
 
     finds: Phenomena = Field(default=[], description="the phenomena that must be found, or nothing")
     allows: Phenomena = Field(default=[], description="phenomena that may be found besides")
     victim: str | None = Field(default=None, description="the session that the deadlock's victim must be")
-    errors: dict[
-        str,
-        Annotated[str, BeforeValidator(_code, json_schema_input_type=str | int), AfterValidator(_kind_or_code)],
-    ] = Field(default={}, description="step: kind of error or code")
+    errors: dict[str, _Error] = Field(default={}, description="step: kind of error or code")
+    may_refuse: Annotated[
+        list[_Error], BeforeValidator(_errors, json_schema_input_type=_Error | list[_Error]), AfterValidator(different)
+    ] = Field(
+        default=[],
+        description="kinds of error or codes with which the server may refuse any step, deadlock among them; what fails "
+        "after that in the failed transaction may, too",
+    )
     blocks: Names | None = Field(default=None, description="exactly these steps must have been blocked")
     sees: dict[str, Any] = Field(default={}, description="step: the value that it must have read")
     final: dict[str, Any] = Field(default={}, description="item: its value at the end")
@@ -70,6 +81,11 @@ class ExpectationWritten(Written):
     ] = Field(default={}, description="free-running: committed, or a kind of error: how many")
     output: Annotated[list[str], LIST_OR_ONE] | None = Field(
         default=None, description="PostgreSQL: what isolationtester would print for the run: exactly one of these texts"
+    )
+    holds: Names = Field(
+        default=[],
+        description="true at the end: 'budget == initial_budget - 100 * committed_T1', over items, initial_ITEM and "
+        "committed_SESSION (how many of its transactions committed)",
     )
 
 

@@ -316,17 +316,65 @@ def test_what_is_expected_is_said_in_words() -> None:
         sees={"b": 5},
         final={"x": "< 3"},
         counts={"committed": 4},
+        may_refuse=("deadlock", "40001"),
+        holds=("x == 1",),
     )
     assert judge(Builder().history(), expectation).expected == [
         "finds lost update",
         "may find phantom",
         "the victim is T1",
         "a ends with 40001",
+        "any step may be refused with deadlock or 40001",
         "blocked: no step",
         "b sees 5",
         "x is < 3 at the end",
+        "x == 1 at the end",
         "committed transactions: 4",
     ]
+
+
+def test_the_server_may_refuse_any_step() -> None:
+    history = failing().history()
+    said = "write ended with serialization failure (40001: refused: serialization failure), which was not expected"
+    assert mismatches(history) == [said]
+    assert mismatches(history, may_refuse=("deadlock", "lock timeout", "40P01")) == [said]
+    assert mismatches(history, may_refuse=("serialization failure",)) == []
+    assert mismatches(history, may_refuse=("deadlock", "40001")) == []
+    # It may; but what is named must.
+    assert mismatches(history, may_refuse=("40001",), errors={"commit": "40001"}) == [
+        "expected commit to end with 40001, it went well"
+    ]
+
+
+def test_what_fails_in_a_failed_transaction_may_if_the_refusal_might() -> None:
+    builder = Builder()
+    for session in ("T1", "T2"):
+        builder.begin(session)
+    failed = error(ErrorKind.in_failed_transaction, "25P02")
+    builder.step("T1", "a", kind=EventKind.error, error=SERIALIZATION)
+    builder.step("T1", "b", kind=EventKind.error, error=failed)
+    builder.step("T2", "c", kind=EventKind.error, error=failed)
+    assert mismatches(builder.history(), may_refuse=("40001",)) == [
+        "c ended with in failed transaction (25P02: refused: in failed transaction), which was not expected"
+    ]
+    assert len(mismatches(builder.history(), errors={"a": "40001"})) == 2
+
+
+def test_a_deadlock_that_may_be_is_no_unexpected_phenomenon() -> None:
+    builder = ring()
+    builder.refused("T2", "want T2")
+    builder.end("T1", "want T1")
+    history = builder.history()
+    assert mismatches(history, may_refuse=("deadlock",)) == mismatches(history, may_refuse=("40P01",)) == []
+    assert mismatches(history, may_refuse=("serialization failure",)) == [
+        "found deadlock, which was not expected",
+        "want T2 ended with deadlock (40P01: refused: deadlock), which was not expected",
+    ]
+    verdict = judge(history, Expectation(may_refuse=("deadlock",)))
+    assert verdict.summary == "deadlock: T1 → T2 → T1, victim T2 (40P01), as expected"
+    # One that no server saw is no refusal.
+    hidden = ring(seen=False).history()
+    assert "found hidden deadlock, which was not expected" in mismatches(hidden, may_refuse=("deadlock",))
 
 
 CASES = {
@@ -335,6 +383,8 @@ CASES = {
     "a block expected": (failing().history(), Expectation(errors={"write": "40001"}, blocks=("write",))),
     "values": (Builder(x=1).history(final={"x": 2}), Expectation(final={"x": "== initial_x"}, sees={"a": None})),
     "nothing": (Builder().history(), Expectation()),
+    "may be refused": (failing().history(), Expectation(may_refuse=("serialization failure", "deadlock"))),
+    "what holds": (lost_update().history(final={"x": 2}), Expectation(finds=P4, holds=("x == committed_T1", "x > 1"))),
     "lost": (Builder().history(end=RunEnd.lost), Expectation(victim="T1")),
     "ring": (ring().history(), Expectation(finds=(Phenomenon.deadlock,), victim="T2", errors={"want T2": "deadlock"})),
 }

@@ -311,6 +311,42 @@ def test_schedules(tmp_path: Path, written: str, said: str) -> None:
             "errors: {commit: deadlok}",
             "35:16: unknown kind of error 'deadlok', did you mean",
         ),
+        "kind that may refuse": (
+            "blocks: []",
+            "may_refuse: [deadlock, deadlok]",
+            "35:30: unknown kind of error 'deadlok', did you mean 'deadlock'?",
+        ),
+        "kind that may refuse, twice": (
+            "blocks: []",
+            "may_refuse: [40001, 40001]",
+            "35:7: '40001' stands in this list",
+        ),
+        "name in what holds": (
+            "blocks: []",
+            "holds: [budget > 0, bugdet == 1]",
+            "35:27: 'bugdet == 1': unknown name 'bugdet', did you mean 'budget'? (known: budget, initial_budget, "
+            "committed_T1, committed_T2)",
+        ),
+        "parameter in what holds": (
+            "blocks: []",
+            "holds: budget == amount",
+            "35:7: 'budget == amount': write the parameter as ${amount}",
+        ),
+        "what holds is no expression": (
+            "blocks: []",
+            "holds: [budget = 1]",
+            "35:15: 'budget = 1' is not an expression ('equals' is ==)",
+        ),
+        "what holds has no left side": (
+            "blocks: []",
+            "holds: ['== 1']",
+            "35:15: '== 1' lacks its left side: say 'budget ",
+        ),
+        "what holds is no text": (
+            "blocks: []",
+            "holds: [true]",
+            "35:15: expect.postgresql.read committed.holds.0 must",
+        ),
         "count": ("blocks: []", "counts: {comitted: 5}", "35:16: unknown count 'comitted', did you mean 'committed'?"),
         "count of a scheduled run": (
             "blocks: []",

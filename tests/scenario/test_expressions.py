@@ -162,3 +162,24 @@ def test_a_database_name_is_for_sql_only() -> None:
 )
 def test_comparison(wanted: Any, parts: Any) -> None:
     assert comparison(wanted) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a == 1", ["a == 1"]),
+        ("a == 1 and b > 2 and c", ["a == 1", "b > 2", "c"]),
+        ("(a and b) and c or d", ["(a and b) and c or d"]),
+        ("a and (b and c)", ["a", "b", "c"]),
+    ],
+)
+def test_conjuncts(text: str, parts: list[str]) -> None:
+    assert [part.source for part in Expression(text).conjuncts()] == parts
+
+
+def test_sides() -> None:
+    assert Expression("a + 1 != b").sides() == (Expression("a + 1"), "!=", Expression("b"))
+    for text in ("a", "a < b < c", "a in b", "a == 1 and b == 1", "not a == 1"):
+        assert Expression(text).sides() is None
+    with pytest.raises(ScenarioError, match="'a =' is not an expression"):
+        Expression("a =").sides()

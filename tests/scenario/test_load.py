@@ -159,6 +159,8 @@ RECORDS = [
         sees={"a": None, "b": [1, "x"], "c": 0, "d": ""},
         final={"x": "< 400"},
         counts={"committed": 400},
+        may_refuse=("deadlock", "40001"),
+        holds=("x == 1", "y > x"),
     ),
 ]
 
