@@ -1,1 +1,1 @@
-"""Random workloads on real servers: generated transactions, free sessions, a history that is checked without an expectation."""
+"""Random workloads on real servers: transactions drawn from a seed, free sessions, a history that needs no expectation."""

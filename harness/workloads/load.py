@@ -33,7 +33,9 @@ def load(file: Path) -> Declared:
                 raise source.error(f"no expectation for {engine} at {level!r} (or 'any:' for all)", "expect", engine)
     for engine in levels:
         if engine not in expect:
-            raise source.error(f"levels of {engine}, but nothing is expected there: add it under expect", "levels", engine)
+            raise source.error(
+                f"levels of {engine}, but nothing is expected there: add it under expect", "levels", engine
+            )
     return Declared(
         kind=Workload(written.workload),
         name=file.stem,

@@ -150,9 +150,7 @@ def _expected(value: Any) -> Any:
     return value
 
 
-ExpectedOrNothing = Annotated[
-    ExpectedWritten, BeforeValidator(_expected, json_schema_input_type=str | ExpectedWritten)
-]
+ExpectedOrNothing = Annotated[ExpectedWritten, BeforeValidator(_expected, json_schema_input_type=str | ExpectedWritten)]
 
 _Kind = Annotated[str, AfterValidator(one_of("workload", KINDS)), Field(json_schema_extra={"enum": list(KINDS)})]
 _Units = Annotated[str, AfterValidator(one_of("unit", UNITS)), Field(json_schema_extra={"enum": list(UNITS)})]

@@ -103,7 +103,9 @@ class _Running:
                 seat.session.cancel()
             raise
         if drive.late:
-            self._note(f"not done after {declared.deadline:g} s: {recorder.ended} of {declared.transactions}; raise deadline")
+            self._note(
+                f"not done after {declared.deadline:g} s: {recorder.ended} of {declared.transactions}; raise deadline"
+            )
         total = BALANCE * len(programs.keys) if declared.kind is Workload.bank else None
         return Ran(
             observed=recorder.observed(declared.kind, initial(declared.kind, programs.keys), total, source),

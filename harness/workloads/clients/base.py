@@ -6,7 +6,7 @@ thread can hold many of them, and a test can answer in a server's place.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,9 +58,7 @@ def moved(program: Program, balances: Sequence[int]) -> list[MicroOp]:
     if balances[0] < program.amount:
         return []
     after = (balances[0] - program.amount, balances[1] + program.amount)
-    return [
-        MicroOp("w", op.key, (balance, program.tag)) for op, balance in zip(program.ops[2:], after, strict=True)
-    ]
+    return [MicroOp("w", op.key, (balance, program.tag)) for op, balance in zip(program.ops[2:], after, strict=True)]
 
 
 def initial(kind: Workload, keys: Sequence[Key]) -> dict[Key, Any]:
@@ -100,11 +98,25 @@ def committed(outcome: Outcome, ops: Sequence[MicroOp]) -> Done:
         if outcome.ended is TransactionEnd.aborted:  # COMMIT of a transaction that had failed
             return Done(Status.fail, tuple(ops), "rolled back at COMMIT")
         return Done(Status.ok, tuple(ops))
-    if outcome.ended is TransactionEnd.committed and error.kind not in _DOUBTFUL:  # only MongoDB's write concern was not met
+    if (
+        outcome.ended is TransactionEnd.committed and error.kind not in _DOUBTFUL
+    ):  # only MongoDB's write concern was not met
         return Done(Status.ok, tuple(ops), said(error))
     if error.kind in _DOUBTFUL or gone(error) or outcome.ended is not TransactionEnd.aborted:
         return Done(Status.info, tuple(ops), said(error), lost=True)
     return Done(Status.fail, tuple(ops), said(error))
+
+
+def played(
+    program: Program, done: list[MicroOp], do: Callable[[MicroOp], Generator[Statement, Outcome, MicroOp]]
+) -> Generator[Statement, Outcome, None]:
+    """A program's operations, one after the other; a transfer's writes follow from what it has read."""
+    for op in program.ops[:2] if program.amount else program.ops:
+        done.append(op)
+        done[-1] = yield from do(op)
+    for op in moved(program, [seen.value[0] for seen in done]) if program.amount else ():
+        done.append(op)
+        yield from do(op)
 
 
 def whole(ops: Generator[Statement, Outcome, None], done: list[MicroOp]) -> Dialogue:

@@ -11,7 +11,7 @@ from typing import Any
 from harness.engines.base import Outcome, Statement
 from harness.errors import EngineError
 from harness.evidence.checker.model import Key, MicroOp, Workload
-from harness.workloads.clients.base import Dialogue, ask, moved, piecemeal, whole
+from harness.workloads.clients.base import Dialogue, ask, piecemeal, played, whole
 from harness.workloads.generate import BALANCE, Program
 from harness.workloads.model import TRANSACTIONS
 
@@ -54,16 +54,7 @@ class MongoClient:
     def transaction(self, program: Program) -> Dialogue:
         """A transaction of the workload."""
         done: list[MicroOp] = []
-        return self._unit(self._ops(program, done), done)
-
-    def _ops(self, program: Program, done: list[MicroOp]) -> Generator[Statement, Outcome, None]:
-        ops = program.ops[:2] if program.amount else program.ops
-        for op in ops:
-            done.append(op)
-            done[-1] = yield from self._do[op.f](op)
-        for op in moved(program, [seen.value[0] for seen in done]) if program.amount else ():
-            done.append(op)
-            yield from self._write(op)
+        return self._unit(played(program, done, lambda op: self._do[op.f](op)), done)
 
     def _read(self, op: MicroOp) -> Generator[Statement, Outcome, MicroOp]:
         outcome = yield from ask(Statement({"find": self._collection, "filter": {"_id": op.key}, "limit": 1}))

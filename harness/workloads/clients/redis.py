@@ -1,8 +1,8 @@
 """Redis and Valkey: a key for each object.
 
-Transactions are optimistic, as https://redis.io/docs/latest/develop/using-commands/transactions/ has it: WATCH what is worked
-on, read, then all writes between MULTI and EXEC, which is refused if somebody has written to a watched key. Without
-transactions each command is atomic, and no more.
+Transactions are optimistic (https://redis.io/docs/latest/develop/using-commands/transactions/): WATCH the keys, read, then
+all writes between MULTI and EXEC, which is refused if somebody has written to a watched key. Without transactions each
+command is atomic, and no more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from harness.engines.base import Outcome, Statement, Verb
 from harness.errors import EngineError
 from harness.evidence.checker.model import Key, MicroOp, Status, Workload
-from harness.workloads.clients.base import Dialogue, Done, Refused, ask, committed, moved, piecemeal, undone
+from harness.workloads.clients.base import Dialogue, Done, Refused, ask, committed, moved, piecemeal, played, undone
 from harness.workloads.generate import BALANCE, Program
 from harness.workloads.model import TRANSACTIONS
 
@@ -56,22 +56,15 @@ class RedisClient:
         done: list[MicroOp] = []
         if self._optimistic:
             return self._whole(program, done)
-        return piecemeal(self._pieces(program, done), done)
+        return piecemeal(played(program, done, self._piece), done)
 
     # -- each operation by itself
 
-    def _pieces(self, program: Program, done: list[MicroOp]) -> Generator[Statement, Outcome, None]:
-        ops = program.ops[:2] if program.amount else program.ops
-        for op in ops:
-            done.append(op)
-            if op.f == "r":
-                done[-1] = yield from self._read(op)
-            else:
-                outcome = yield from ask(Statement(self._words(op)))
-                done[-1] = _told(op, outcome.results[-1].rows[-1][0])
-        for op in moved(program, [seen.value[0] for seen in done]) if program.amount else ():
-            done.append(op)
-            yield from ask(Statement(self._words(op)))
+    def _piece(self, op: MicroOp) -> Generator[Statement, Outcome, MicroOp]:
+        if op.f == "r":
+            return (yield from self._read(op))
+        outcome = yield from ask(Statement(self._words(op)))
+        return _told(op, outcome.results[-1].rows[-1][0])
 
     def _read(self, op: MicroOp) -> Generator[Statement, Outcome, MicroOp]:
         name = self._name(op.key)
@@ -138,8 +131,10 @@ class RedisClient:
                 continue
             if op.f == "append":
                 value = (*value, op.value)
+            elif op.f == "inc":
+                value += op.value[0]
             else:
-                value = value + op.value[0] if op.f == "inc" else op.value
+                value = op.value
         return MicroOp("r", seen.key, value)
 
 
