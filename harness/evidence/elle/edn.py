@@ -33,8 +33,8 @@ class Symbol(str):
     __slots__ = ()
 
 
-class EdnError(ValueError):
-    """The text is no EDN. ``offset`` is where, in characters from 0."""
+class Unreadable(ValueError):
+    """The text is not in its notation. ``offset`` says where, in characters from 0."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -56,7 +56,7 @@ _TOKEN = re.compile(
 )
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)N?")
 _FLOAT = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?M?")
-_KEYWORD = re.compile(r":[^\s,()\[\]{}\";:/@~`^\\][^\s,()\[\]{}\";@~`^\\]*")
+_KEYWORD = re.compile(r"[A-Za-z*+!_?<>=$&-][A-Za-z0-9.*+!_?<>=$&%-]*")
 _CLOSES = {"[": "]", "(": ")", "{": "}", "#{": "}"}
 _CALLED = {"[": "vector", "(": "list", "{": "map", "#{": "set"}
 _WORDS = {"nil": None, "true": True, "false": False}
@@ -71,7 +71,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "b": "\b", '"': '"', "\\
 def forms(text: str) -> Iterator[tuple[int, Any]]:
     """Each form of ``text`` with its offset; of one vector or list that holds all, its elements.
 
-    Raises EdnError where the text is no EDN, after everything before that.
+    Raises Unreadable where the text is no EDN, after everything before that.
 
     >>> [form for _, form in forms('[{:type :ok, :value [[:r 1 nil]]} ; one\\n #op {:type :fail}]')]
     [{'type': 'ok', 'value': [['r', 1, None]]}, {'type': 'fail'}]
@@ -103,7 +103,7 @@ def forms(text: str) -> Iterator[tuple[int, Any]]:
 
 
 def loads(text: str) -> Any:
-    """The one form of ``text``. Raises EdnError.
+    """The one form of ``text``. Raises Unreadable.
 
     >>> loads('{:a [1 2.5 "b" \\\\c], "d" #{nil}}')
     {'a': [1, 2.5, 'b', 'c'], 'd': frozenset({None})}
@@ -122,7 +122,7 @@ def _after_blanks(text: str, pos: int) -> int:
 
 
 def _refuse(message: str, offset: int) -> NoReturn:
-    raise EdnError(message, offset)
+    raise Unreadable(message, offset)
 
 
 # -- the quick way
@@ -130,7 +130,11 @@ def _refuse(message: str, offset: int) -> NoReturn:
 _PLAIN = re.compile(r"\{[A-Za-z0-9_\s,:\[\]{}.+-]*\}", re.ASCII)
 _NIL = re.compile(r"(?<=[\s,\[])nil(?=[\s,\]}])")
 _NAME = re.compile(r":([A-Za-z][A-Za-z0-9_.+-]*)")
-_BLANKS = re.compile(r"[\s,]+")
+_COMMON = [
+    (f":{name},", f'"{name}",')
+    for name in ("append", "r", "w", "type", "invoke", "ok", "f", "txn", "value", "process", "time", "index")
+]
+"""What nearly all keywords are: to replace those one by one is much quicker than a regular expression."""
 
 
 def _no_constant(word: str) -> NoReturn:
@@ -151,7 +155,11 @@ def _line(text: str, pos: int, closes: str) -> tuple[dict[Any, Any], int] | None
         line = line[:-1]
     if not _PLAIN.fullmatch(line):
         return None
-    made = _BLANKS.sub(",", _NAME.sub(r'"\1"', _NIL.sub("null", line)))
+    made = ",".join((_NIL.sub("null", line) if "nil" in line else line).replace(",", " ").split())
+    for name, quoted in _COMMON:
+        made = made.replace(name, quoted)
+    if ":" in made:
+        made = _NAME.sub(r'"\1"', made)
     # A map becomes a list that begins with a mark, which no keyword can be.
     made = made.replace("{", '["{",').replace("}", "]").replace("[,", "[").replace(",,", ",").replace(",]", "]")
     try:
@@ -289,14 +297,14 @@ def dumps(value: Any) -> str:
     >>> dumps({Keyword("type"): Keyword("ok"), Keyword("value"): [(Keyword("r"), "x", None)]})
     '{:type :ok, :value [[:r "x" nil]]}'
     """
+    if type(value) is int:
+        return repr(value)
+    if isinstance(value, Keyword) and _KEYWORD.fullmatch(value):
+        return f":{value}"
     if value is None:
         return "nil"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
-        return int.__repr__(value)
-    if isinstance(value, Keyword) and _KEYWORD.fullmatch(f":{value}"):
-        return f":{value}"
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, float):
