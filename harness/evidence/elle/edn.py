@@ -204,7 +204,9 @@ def _form(text: str, pos: int) -> tuple[Any, int]:
         token = _TOKEN.match(text, pos)
         if token is None:
             if pos < len(text):
-                _refuse('a text that begins with " never ends' if text[pos] == '"' else f"{text[pos]!r} begins nothing", pos)
+                _refuse(
+                    'a text that begins with " never ends' if text[pos] == '"' else f"{text[pos]!r} begins nothing", pos
+                )
             if not stack:
                 return _NOTHING, pos
             _refuse(f"the {_CALLED.get(stack[-1].mark, stack[-1].mark)} that begins here never ends", stack[-1].offset)

@@ -61,7 +61,7 @@ def _not_known(pair: Pair) -> Unreadable:
 def micro_ops(pair: Pair, workload: Workload) -> tuple[MicroOp, ...]:
     """The micro-operations of a pair. Raises Unreadable if they are not the workload's."""
     value = pair.value
-    if pair.f == "txn" or isinstance(value, list):
+    if pair.f == "txn" or (isinstance(value, list) and all(isinstance(op, list) for op in value)):
         return _transaction(pair, workload)
     if workload is Workload.bank and pair.f in ("transfer", "read"):
         return _of_bank(pair)
@@ -227,7 +227,9 @@ def _of_counter(pair: Pair) -> tuple[MicroOp, ...]:
         if value is None and pair.status is not Status.ok:
             return ()
         if type(value) not in _NUMBERS:
-            raise _wrong(pair, f"a counter reads as a number, not {short(value)}; a history of a set is none of a counter")
+            raise _wrong(
+                pair, f"a counter reads as a number, not {short(value)}; a history of a set is none of a counter"
+            )
         return (MicroOp("r", COUNTER, value),)
     if type(value) not in _NUMBERS:
         raise _wrong(pair, f"{short(value)} cannot be added; it is a number")

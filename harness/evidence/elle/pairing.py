@@ -24,7 +24,7 @@ _OFTEN = 5_000
 
 @dataclass(slots=True)
 class Pair:
-    """An operation: asked for, and what became of it. ``value`` is the completion's, or the invocation's if that has none.
+    """An operation: asked for, and what became of it. ``value`` is the completion's, or the invocation's if that tells none.
 
     ``offset`` and ``number`` say where it stands in the file: that of its completion, if there is one.
     """
@@ -96,7 +96,10 @@ def paired(operations: Iterable[tuple[int, Any]], now: Callable[[int], None] | N
             else:
                 pair = found
                 pair.offset, pair.number = offset, number
-                if (value := op.get("value")) is not None:
+                value = op.get("value")
+                if kind == "ok" and (value is not None or pair.f in ("txn", "read")):
+                    pair.value = value
+                elif kind != "ok" and _is_transaction(value):  # else it may be a reason, as [:negative 6 -1]
                     pair.value = value
             pair.status = _STATUS[kind]
             pair.completed = place
@@ -106,6 +109,10 @@ def paired(operations: Iterable[tuple[int, Any]], now: Callable[[int], None] | N
         if orphan is not None and made.invocations:
             raise Unreadable(*orphan)
     return made
+
+
+def _is_transaction(value: Any) -> bool:
+    return type(value) is list and all(type(op) is list for op in value)
 
 
 def _wrong(number: int, offset: int, message: str) -> Unreadable:

@@ -182,7 +182,9 @@ def _workload_in(header: Mapping[str, Any], file: Path) -> Workload | None:
         return Workload(said)
     except ValueError:
         known = ", ".join(Workload)
-        raise ScenarioError(f"{file}: its first operation says that the workload is {said!r}, and not {known}") from None
+        raise ScenarioError(
+            f"{file}: its first operation says that the workload is {said!r}, and not {known}"
+        ) from None
 
 
 def _couples(said: Any, file: Path) -> list[tuple[Key, Any]]:
@@ -206,5 +208,7 @@ def _total(transactions: tuple[Transaction, ...], notes: list[str]) -> int | Non
     if not sums:
         return None
     (total, times), *_ = sums.most_common(1)
-    notes.append(f"the file does not say what all accounts have together: {total}, as {times} of {sums.total()} reads show")
+    notes.append(
+        f"the file does not say what all accounts have together: {total}, as {times} of {sums.total()} reads show"
+    )
     return int(total) if total == int(total) else None
