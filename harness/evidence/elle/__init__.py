@@ -1,1 +1,1 @@
-"""Histories in the shape of Elle, Jepsen's checker: read from files of EDN and JSON, written to them, made of a scenario's History."""
+"""Histories in the shape of Elle, Jepsen's checker: read from EDN and JSON, written, made of a scenario's History."""

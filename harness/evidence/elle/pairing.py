@@ -97,9 +97,7 @@ def paired(operations: Iterable[tuple[int, Any]], now: Callable[[int], None] | N
                 pair = found
                 pair.offset, pair.number = offset, number
                 value = op.get("value")
-                if kind == "ok" and (value is not None or pair.f in ("txn", "read")):
-                    pair.value = value
-                elif kind != "ok" and _is_transaction(value):  # else it may be a reason, as [:negative 6 -1]
+                if _tells(kind, pair.f, value):
                     pair.value = value
             pair.status = _STATUS[kind]
             pair.completed = place
@@ -111,7 +109,10 @@ def paired(operations: Iterable[tuple[int, Any]], now: Callable[[int], None] | N
     return made
 
 
-def _is_transaction(value: Any) -> bool:
+def _tells(kind: str, f: str, value: Any) -> bool:
+    """Whether a completion's value says what was done. If it failed that may be a reason, as ``[:negative 6 -1]``."""
+    if kind == "ok":
+        return value is not None or f in ("txn", "read")
     return type(value) is list and all(type(op) is list for op in value)
 
 
