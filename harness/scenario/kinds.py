@@ -1,4 +1,4 @@
-"""What a YAML file declares: a scenario, pairs of plans, or load. Its topmost keys say which."""
+"""What a YAML file declares: a scenario, pairs of plans, load, or a random workload. Its topmost keys say which."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ class Kind(StrEnum):
     scenario = "scenario"
     plans = "plans"
     load = "load"
+    workload = "workload"
 
 
 def kind_of(file: Path) -> Kind:
@@ -28,4 +29,4 @@ def kind_of(file: Path) -> Kind:
     keys = {key.value for key, _ in root.value}
     if "sessions" in keys:
         return Kind.scenario
-    return next((kind for kind in (Kind.plans, Kind.load) if kind.value in keys), Kind.scenario)
+    return next((kind for kind in (Kind.plans, Kind.load, Kind.workload) if kind.value in keys), Kind.scenario)
