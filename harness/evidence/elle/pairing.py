@@ -14,8 +14,8 @@ from harness.evidence.checker.model import Key, Status
 from harness.evidence.elle import edn
 from harness.evidence.elle.edn import Unreadable
 
-HEADER = "harness"
-"""What the ``:f`` of our own first operation is, of the process ``:nemesis``, which Elle passes over: see write.py."""
+ABOUT = "harness"
+"""What the ``:f`` of our own operation is, of the process ``:nemesis``, which Elle passes over: see write.py."""
 
 TYPES = ("invoke", "ok", "fail", "info")
 _STATUS = {"ok": Status.ok, "fail": Status.fail, "info": Status.info}
@@ -44,10 +44,10 @@ class Pair:
 
 @dataclass(slots=True)
 class Paired:
-    """All pairs, in the order of their invocations, and what our own first operation says."""
+    """All pairs, in the order of their invocations, and what our own operation says."""
 
     pairs: list[Pair] = field(default_factory=list)
-    header: dict[str, Any] | None = None
+    about: dict[str, Any] | None = None
     invocations: bool = False
     strangers: bool = False  # some have no process
 
@@ -68,8 +68,8 @@ def paired(operations: Iterable[tuple[int, Any]], now: Callable[[int], None] | N
             raise _wrong(number, offset, _type_said(kind))
         process = _process(op, number, offset)
         if process == "nemesis":
-            if op.get("f") == HEADER and isinstance(op.get("value"), dict):
-                made.header = op["value"]
+            if op.get("f") == ABOUT and isinstance(op.get("value"), dict):
+                made.about = op["value"]
             continue
         if kind == "invoke":
             if process in pending:

@@ -131,11 +131,11 @@ def _of_scenario(file: Path, whole: dict[str, Any], workload: Workload | None) -
 
 
 def _made(all_: Paired, file: Path, workload: Workload | None) -> Read:
-    header = all_.header or {}
-    kind = workload or _workload_in(header, file) or infer(all_.pairs)
-    if not all_.pairs and not header:
+    about = all_.about or {}
+    kind = workload or _workload_in(about, file) or infer(all_.pairs)
+    if not all_.pairs and not about:
         raise ScenarioError(f"{file}: there is no operation in it: a history has one map a line, {{:type :invoke, …}}")
-    names = {number: name for number, name in _couples(header.get("processes"), file)}
+    names = {number: name for number, name in _couples(about.get("processes"), file)}
     transactions = tuple(
         Transaction(
             index,
@@ -155,17 +155,17 @@ def _made(all_: Paired, file: Path, workload: Workload | None) -> Read:
         notes.append("operations without :process are taken to be of a session of their own each")
     if all_.pairs and not all_.invocations:
         notes.append("there are completions only: which transactions overlapped in time is not known")
-    total = header.get("total")
+    total = about.get("total")
     if kind is Workload.bank and total is None:
         total = _total(transactions, notes)
     elif total is not None and type(total) is not int:
         raise ScenarioError(f"{file}: the total of all accounts is {total!r}, which is no whole number")
-    source = header.get("source")
+    source = about.get("source")
     return Read(
         Observed(
             kind,
             transactions,
-            {key: frozen(value) for key, value in _couples(header.get("initial"), file)},
+            {key: frozen(value) for key, value in _couples(about.get("initial"), file)},
             total,
             source if isinstance(source, str) else str(file),
         ),
@@ -173,8 +173,8 @@ def _made(all_: Paired, file: Path, workload: Workload | None) -> Read:
     )
 
 
-def _workload_in(header: Mapping[str, Any], file: Path) -> Workload | None:
-    said = header.get("workload")
+def _workload_in(about: Mapping[str, Any], file: Path) -> Workload | None:
+    said = about.get("workload")
     if said is None:
         return None
     try:
@@ -182,19 +182,21 @@ def _workload_in(header: Mapping[str, Any], file: Path) -> Workload | None:
     except ValueError:
         known = ", ".join(Workload)
         raise ScenarioError(
-            f"{file}: its first operation says that the workload is {said!r}, and not {known}"
+            f"{file}: its operation :f :harness says that the workload is {said!r}, and not {known}"
         ) from None
 
 
 def _couples(said: Any, file: Path) -> list[tuple[Key, Any]]:
-    """``[[key value] …]`` of our own first operation."""
+    """``[[key value] …]`` of our own operation."""
     if said is None:
         return []
     if isinstance(said, list) and all(
         isinstance(one, list) and len(one) == 2 and (type(one[0]) is int or isinstance(one[0], str)) for one in said
     ):
         return [(one[0], one[1]) for one in said]
-    raise ScenarioError(f"{file}: its first operation says {said!r} where there should be pairs of a key and a value")
+    raise ScenarioError(
+        f"{file}: its operation :f :harness says {said!r} where there should be pairs of a key and a value"
+    )
 
 
 def _total(transactions: tuple[Transaction, ...], notes: list[str]) -> int | None:

@@ -1,6 +1,6 @@
 """Histories are written in Elle's shape: what :func:`harness.evidence.elle.read.read_history` reads is what was written.
 
-The first operation is our own, of the process ``:nemesis``, which Elle and Jepsen pass over; it says what their shape has no
+The last operation is our own, of the process ``:nemesis``, which Elle and Jepsen pass over; it says what their shape has no
 place for: the workload, values that objects had before, the total of a bank, the sessions' names, for processes are numbers.
 """
 
@@ -17,7 +17,7 @@ from harness.errors import StoreError
 from harness.evidence.checker.model import Key, MicroOp, Observed, Status, Transaction, Workload
 from harness.evidence.elle import edn
 from harness.evidence.elle.edn import Keyword
-from harness.evidence.elle.pairing import HEADER
+from harness.evidence.elle.pairing import ABOUT
 
 SUFFIXES = (".edn", ".json", ".jsonl")
 Now = Callable[[str], None]
@@ -72,9 +72,8 @@ def operations(observed: Observed) -> Iterator[dict[Keyword, Any]]:
     Raises ValueError if two transactions of a session overlap, but for a history of which only the completions are known.
     """
     processes = _processes(observed)
-    yield _header(observed, processes)
     steps = _steps(observed)
-    for index, (one, completes) in enumerate(steps, 1):
+    for index, (one, completes) in enumerate(steps):
         made: dict[Keyword, Any] = {
             _INDEX: index,
             _TYPE: Keyword(one.status.value) if completes else _INVOKE,
@@ -88,6 +87,7 @@ def operations(observed: Observed) -> Iterator[dict[Keyword, Any]]:
         if one.error and (completes or one.completed is None):
             made[_ERROR] = one.error
         yield made
+    yield _about(observed, processes, len(steps))
 
 
 def _processes(observed: Observed) -> dict[Key, int]:
@@ -107,7 +107,7 @@ def _processes(observed: Observed) -> dict[Key, int]:
     return made
 
 
-def _header(observed: Observed, processes: Mapping[Key, int]) -> dict[Keyword, Any]:
+def _about(observed: Observed, processes: Mapping[Key, int], index: int) -> dict[Keyword, Any]:
     said: dict[Keyword, Any] = {Keyword("workload"): observed.workload.value, Keyword("source"): observed.source}
     if observed.initial:
         said[Keyword("initial")] = [[_key(key), value] for key, value in observed.initial.items()]
@@ -116,7 +116,7 @@ def _header(observed: Observed, processes: Mapping[Key, int]) -> dict[Keyword, A
     if named := [[number, name] for name, number in processes.items() if isinstance(name, str)]:
         said[Keyword("processes")] = named
     return {
-        _INDEX: 0, _TYPE: Keyword("info"), _PROCESS: Keyword("nemesis"), _F: Keyword(HEADER), _VALUE: said
+        _INDEX: index, _TYPE: Keyword("info"), _PROCESS: Keyword("nemesis"), _F: Keyword(ABOUT), _VALUE: said
     }  # fmt: skip
 
 
