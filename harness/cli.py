@@ -29,6 +29,7 @@ from harness.spec_cli import app as spec_app
 from harness.sso_cli import app as sso_app
 from harness.terminal import console as make_console
 from harness.terminal import progress, say, short, tell
+from harness.workload_cli import app as workload_app
 
 app = typer.Typer(
     name="harness",
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.add_typer(spec_app, name="spec")
 app.add_typer(plans_app, name="plans")
 app.add_typer(load_app, name="load")
+app.add_typer(workload_app, name="workload")
 app.add_typer(etl_app, name="etl")
 app.add_typer(sso_app, name="sso")
 app.add_typer(mcp_app, name="mcp")
@@ -152,6 +154,8 @@ def run(
             failed += run_pairs(suite, pairs, match=match if not chosen else "", quiet=quiet)
         for file in (file for file, kind in kinds.items() if kind is Kind.load):
             say(console, f"- {short(file)}: declares load: 'harness load run', pytest or locust run it: docs/load.md")
+        for file in (file for file, kind in kinds.items() if kind is Kind.workload):
+            say(console, f"- {short(file)}: declares a workload: 'harness workload run' or pytest run it")
     finally:
         if watching:
             watching.stop()
@@ -183,11 +187,12 @@ check_app.command()(coherence)
 
 @check_app.command(name="files")
 def check_files(files: Annotated[list[Path], typer.Argument(help="scenario files, or folders of them")]) -> None:
-    """Check scenario files, and those of plans and load, without running them."""
+    """Check scenario files, and those of plans, load and workloads, without running them."""
     from harness.load.plan import read_load
     from harness.plans.load import load as read_pairs
     from harness.scenario.files import SPEC, read_scenario, scenario_files
     from harness.scenario.kinds import Kind, kind_of
+    from harness.workloads.load import load as read_workload
 
     wrong = 0
     for file in scenario_files(files):
@@ -197,6 +202,9 @@ def check_files(files: Annotated[list[Path], typer.Argument(help="scenario files
                 continue
             if kind is Kind.load:
                 print(f"{file}: {read_load(file).written.title}")
+                continue
+            if kind is Kind.workload:
+                print(f"{file}: {read_workload(file).title}")
                 continue
             scenario = read_scenario(file)
             for step in scenario.unused_steps if file.suffix == SPEC else ():
@@ -217,14 +225,19 @@ def show(
     """Show a run in the terminal: a table of its cases; with --case, everything about those."""
     from harness.evidence.store import find_run, read_run
     from harness.report.text import case_renderable, run_renderable
+    from harness.report.workloads import table
+    from harness.workloads.result import read_results
 
     console = make_console()
-    run, evidences = read_run(find_run(results, run_), permutations=bool(case))
+    folder = find_run(results, run_)
+    run, evidences = read_run(folder, permutations=bool(case))
     matching = [one for one in evidences if case and case in one.history.case]
     if case and not matching:
         raise ScenarioError(f"no case of this run has {case!r} in its id")
     if not case:
         console.print(run_renderable(run, evidences))
+        if workloads := read_results(folder):
+            console.print(table(workloads))
     for evidence in matching or (evidences if len(run.get("cases", evidences)) == 1 else []):
         console.print(case_renderable(evidence))
 

@@ -27,6 +27,7 @@ pytest_plugins = (
     "harness.plugin_monitor",
     "harness.plugin_plans",
     "harness.plugin_load",
+    "harness.plugin_workloads",
     "harness.plugin_etl",
     "harness.plugin_kubernetes",
 )

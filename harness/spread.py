@@ -32,6 +32,9 @@ from harness.servers.embedded import run_folder
 from harness.servers.runfolder import RunFolder
 from harness.servers.told import Telling, ToldServers, tell
 from harness.suite import Beside, Parcel, Settings, Suite
+from harness.workloads.keep import KIND as WORKLOADS
+from harness.workloads.keep import Bundle
+from harness.workloads.keep import keep_bundle as keep_workload
 
 
 @dataclass(slots=True)
@@ -191,6 +194,8 @@ def unpack(told: Mapping[str, Any], suite: Suite, shown: Callable[[Path], str]) 
             path, _ = keep_pair(suite, _read(PlanPair, one["text"]), _pictures(one))
         elif one["kind"] == "etl":
             path = keep_etl(suite, _read(EtlRecord, one["text"]))
+        elif one["kind"] == WORKLOADS:
+            path = keep_workload(suite, _read(Bundle, one["text"]), _pictures(one))
         else:
             path = keep_load(suite, _read(LoadResult, one["text"]))
         names |= dict.fromkeys(one["folders"], shown(path.parent))

@@ -34,8 +34,9 @@ from harness.runner.secrecy import HIDDEN
 from harness.runner.stage import Stage
 from harness.scenario.cases import cases
 from harness.scenario.files import read_scenario
-from harness.scenario.model import Case
+from harness.scenario.model import Case, Scenario
 from harness.servers import Servers, open_servers, resolve_mode
+from harness.workloads.result import names as workloads
 
 PACKAGES = (
     "psycopg",
@@ -81,9 +82,9 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A pair of plans, a load's result, the ETL's rounds, to be sent likewise: ``text`` is JSON, ``kind`` says of what."""
+    """A pair of plans, a load's result, the ETL's rounds, a workload, to be sent likewise: ``text`` is JSON of ``kind``."""
 
-    kind: str  # "plans", "load", "etl"
+    kind: str  # "plans", "load", "etl", "workloads"
     path: Path  # of its file
     text: str
     pictures: Mapping[str, str] = field(default_factory=dict)
@@ -145,14 +146,19 @@ class Suite:
         """Whether this process is the one whose end is the run's end."""
         return os.getpid() == self.settings.owner_pid
 
-    def cases(self, file: Path, parameters: Mapping[str, str] | None = None) -> Iterator[Case]:
+    def cases(
+        self,
+        file: Path,
+        parameters: Mapping[str, str] | None = None,
+        change: Callable[[Scenario], Scenario] | None = None,
+    ) -> Iterator[Case]:
         """The cases of a scenario file on the servers of this run; ``parameters`` besides the run's own.
 
-        Raises ScenarioError.
+        ``change`` makes another scenario of what was read. Raises ScenarioError.
         """
         scenario = read_scenario(file, self.settings.parameters | dict(parameters or {}))
         self._sensitive |= scenario.sensitive
-        yield from cases(scenario, self.servers.describe)
+        yield from cases(change(scenario) if change else scenario, self.servers.describe)
 
     def prefetch(self, wanted: Iterable[Case]) -> None:
         """Reach the machines, start the servers that these cases need, side by side. Raises HostError."""
@@ -345,6 +351,7 @@ class Suite:
                 "hosts": self._host_names(),
                 "servers": self.mode,
                 "options": self._openly({"parameters": self.settings.parameters, **options}),
+                **({"workloads": kept} if (kept := workloads(self.store.folder)) else {}),
             }
         )
         run, evidences = read_run(self.store.folder, permutations=False)

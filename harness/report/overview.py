@@ -19,6 +19,7 @@ from harness.report.columns import cut
 from harness.report.etl import failures
 from harness.report.specifications import Listed, Specification
 from harness.vocabulary import ENGINES, PRODUCTS, REAL_ENGINE, label
+from harness.workloads.result import WorkloadResult
 
 SLOWEST = 8
 _UNMET = 240  # characters of what was not met
@@ -100,7 +101,11 @@ class Unmet:
 
 
 def unmet(
-    cases: Iterable[Case], pairs: Sequence[PlanPair], loads: Sequence[LoadResult], etl: Sequence[EtlRecord] = ()
+    cases: Iterable[Case],
+    pairs: Sequence[PlanPair],
+    loads: Sequence[LoadResult],
+    etl: Sequence[EtlRecord] = (),
+    workloads: Sequence[WorkloadResult] = (),
 ) -> list[Unmet]:
     """All that did not pass: what failed before what could not be judged."""
     made = [Unmet(one.status, one.id, f"#case-{one.number}", one.summary) for one in cases if one.status != "passed"]
@@ -115,10 +120,11 @@ def unmet(
         for place, one in enumerate(etl, 1)
         if one.status not in ("", "passed")
     ]
+    made += [_unmet_beside(one, one.id, "#workloads") for one in workloads if one.status != "passed"]
     return sorted(made, key=lambda one: one.status != "failed")
 
 
-def _unmet_beside(one: PlanPair | LoadResult, name: str, link: str) -> Unmet:
+def _unmet_beside(one: PlanPair | LoadResult | WorkloadResult, name: str, link: str) -> Unmet:
     return Unmet(one.status, name, link, cut("; ".join(said.partition("\n")[0] for said in one.mismatches), _UNMET))
 
 
@@ -135,16 +141,18 @@ def headline(
     pairs: int = 0,
     loads: int = 0,
     etl: Sequence[EtlRecord] = (),
+    workloads: int = 0,
 ) -> str:
     """When it ran, how long, how much."""
     seconds = f"{float(run['seconds']):.1f} s" if run.get("seconds") else ""
     facts = [str(run.get("started") or ""), seconds]
-    if cases or not (permutations or pairs or loads or etl):
+    if cases or not (permutations or pairs or loads or etl or workloads):
         facts.append(words.counted(len(cases), "case"))
     if permutations:
         facts.append(words.permutations(len(permutations), len(listed)))
     facts += [words.counted(pairs, "pair") + " of plans"] if pairs else []
     facts += [words.counted(loads, "load run")] if loads else []
+    facts += [words.counted(workloads, "random workload")] if workloads else []
     rounds = sum(not one.earlier for record in etl for one in record.rounds)
     facts += [words.counted(rounds, "round") + " of the ETL"] if etl else []
     return ", ".join(fact for fact in facts if fact)
@@ -175,7 +183,11 @@ def more_places(known: Sequence[tuple[str, str]], labels: Iterable[tuple[str, st
 
 
 def labels(
-    pairs: Iterable[PlanPair], loads: Iterable[LoadResult], series: Iterable[Series], etl: Iterable[EtlRecord] = ()
+    pairs: Iterable[PlanPair],
+    loads: Iterable[LoadResult],
+    series: Iterable[Series],
+    etl: Iterable[EtlRecord] = (),
+    workloads: Iterable[WorkloadResult] = (),
 ) -> Iterator[tuple[str, str]]:
     """The databases that these speak of, as :func:`more_places` takes them."""
     for one in series:
@@ -184,6 +196,9 @@ def labels(
         yield label(pair.logical, pair.engine, stand_in=bool(pair.stand_in)), pair.version
     for load in loads:
         yield from ((kind.database, "") for kind in load.requests)
+    for workload in workloads:
+        name = label(workload.logical, workload.engine, stand_in=bool(workload.stand_in))
+        yield name, workload.version
     for rounds in etl:
         yield from ((name, "") for name in (rounds.database, *rounds.sources))
 

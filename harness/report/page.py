@@ -29,7 +29,9 @@ from harness.report.load import load_views, monitor_view
 from harness.report.pairs import milliseconds, pair_views
 from harness.report.reading import paired
 from harness.report.specifications import separated, specifications
+from harness.report.workloads import workload_views
 from harness.vocabulary import PRODUCTS
+from harness.workloads.result import WorkloadResult
 
 _SEPARATE = 4  # cases in one cell of the matrix; more are counted
 _MOST_RAW = 100_000  # characters of a raw plan that the page shows
@@ -46,6 +48,7 @@ class Extras:
     loads: list[LoadResult] = field(default_factory=list)
     series: list[Series] = field(default_factory=list)
     etl: list[EtlRecord] = field(default_factory=list)
+    workloads: list[WorkloadResult] = field(default_factory=list)
     before: Path | None = None  # the run to compare with
     changes: Differences | None = None
     problems: list[str] = field(default_factory=list)  # what could not be read, one line each
@@ -116,12 +119,13 @@ def report_html(
         + [pair.status for pair in extras.pairs]
         + [load.status for load in extras.loads]
         + [one.status for one in extras.etl if one.status]
+        + [one.status for one in extras.workloads]
     )
     counts = {status: statuses[status] for status in SIGN}
     pairs = pair_views(extras.pairs)
     by_id = {str(line["id"]): number for number, (line, _) in enumerate(ordinary, 1)}
     places_known = overview.places(evidences)
-    labels = overview.labels(extras.pairs, extras.loads, extras.series, extras.etl)
+    labels = overview.labels(extras.pairs, extras.loads, extras.series, extras.etl, extras.workloads)
     loads = load_views(extras.loads, extras.series)
     script = assets.script("charts.js", "page.js")
     styles = [assets.style()]
@@ -138,7 +142,7 @@ def report_html(
             several=len({one.where for one in listed}) > 1,
             matrix=overview.matrix(cases),
             separate=_SEPARATE,
-            unmet=overview.unmet([*cases, *special], extras.pairs, extras.loads, extras.etl),
+            unmet=overview.unmet([*cases, *special], extras.pairs, extras.loads, extras.etl, extras.workloads),
             most_unmet=_MOST_UNMET,
             slowest=overview.slowest(cases),
             counts=counts,
@@ -146,11 +150,19 @@ def report_html(
             places=places_known + overview.more_places(places_known, labels),
             hosts=overview.hosts(run, evidences),
             headline=overview.headline(
-                run, cases, permutations, listed, len(extras.pairs), len(extras.loads), extras.etl
+                run,
+                cases,
+                permutations,
+                listed,
+                len(extras.pairs),
+                len(extras.loads),
+                extras.etl,
+                len(extras.workloads),
             ),
             pairs=pairs,
             loads=loads,
             etl=etl_views(extras.etl),
+            workloads=workload_views(extras.workloads),
             monitor=monitor_view(extras.series, run, by_id, loads),
             changes=extras.changes,
             problems=extras.problems,

@@ -14,6 +14,7 @@ from harness.monitor.series import read_series
 from harness.plans.store import read_pairs
 from harness.report.compare import compare, previous
 from harness.report.page import Extras, numbers, report_html
+from harness.workloads.result import read_results as read_workloads
 
 Kept = TypeVar("Kept")
 
@@ -31,7 +32,8 @@ def whole_report(
     extras.loads = _read(lambda: read_results(folder), [], extras)
     extras.series = _read(lambda: read_series(folder), [], extras)
     extras.etl = _read(lambda: read_records(folder), [], extras)
-    if extras.etl and not (run.get("cases") or extras.pairs or extras.loads):
+    extras.workloads = _read(lambda: read_workloads(folder), [], extras)
+    if extras.etl and not (run.get("cases") or extras.pairs or extras.loads or extras.workloads):
         return report_html(run, evidences, pictures, extras)  # nothing that another run could have had too
     extras.before = _read(lambda: previous(folder), None, extras)
     if extras.before is not None:

@@ -73,3 +73,8 @@ def read_results(run_folder: Path) -> list[WorkloadResult]:
         except (OSError, ValidationError) as error:
             raise StoreError(f"{file} cannot be read: {str(error).splitlines()[0]}") from None
     return sorted(made, key=lambda result: result.began)
+
+
+def names(run_folder: Path) -> list[str]:
+    """The folders of a run's workloads."""
+    return sorted(file.parent.name for file in run_folder.glob(f"*/{FILE}"))
