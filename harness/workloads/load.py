@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from harness.evidence.checker.levels import TITLES, level
 from harness.evidence.checker.model import Workload
 from harness.scenario.problems import error_of, unknown
 from harness.scenario.source import Source, read
 from harness.vocabulary import LEVELS
-from harness.workloads.model import Declared, Expected, WorkloadWritten
+from harness.workloads.model import Declared, Expected, ExpectedWritten, WorkloadWritten
 
 ANY = "any"
 
@@ -28,9 +29,9 @@ def load(file: Path) -> Declared:
     levels = _levels(source, written.levels)
     expect = _expectations(source, written)
     for engine in expect:
-        for level in levels.get(engine) or LEVELS[engine][:1]:
-            if level not in expect[engine] and ANY not in expect[engine]:
-                raise source.error(f"no expectation for {engine} at {level!r} (or 'any:' for all)", "expect", engine)
+        for name in levels.get(engine) or LEVELS[engine][:1]:
+            if name not in expect[engine] and ANY not in expect[engine]:
+                raise source.error(f"no expectation for {engine} at {name!r} (or 'any:' for all)", "expect", engine)
     for engine in levels:
         if engine not in expect:
             raise source.error(
@@ -71,33 +72,23 @@ def _expectations(source: Source, written: WorkloadWritten) -> dict[str, dict[st
         made[engine] = {}
         for key, one in by_level.items():
             at = ("expect", engine, key)
-            _known(source, "level", [one.level] if one.level else [], known_levels(), (*at, "level"))
-            for name in ("finds", "allows"):
-                _known(source, "anomaly", getattr(one, name), known_anomalies(), (*at, name))
-            for level in map(str.strip, key.split(",")):
-                if level not in (*LEVELS[engine], ANY):
-                    raise source.error(unknown(f"level of {engine}", level, (*LEVELS[engine], ANY)), *at)
-                if level in made[engine]:
-                    raise source.error(f"{level!r} is expected something of twice", *at)
-                made[engine][level] = Expected(tuple(one.finds), tuple(one.allows), one.level)
+            expected = _expected(source, one, at)
+            for name in map(str.strip, key.split(",")):
+                if name not in (*LEVELS[engine], ANY):
+                    raise source.error(unknown(f"level of {engine}", name, (*LEVELS[engine], ANY)), *at)
+                if name in made[engine]:
+                    raise source.error(f"{name!r} is expected something of twice", *at)
+                made[engine][name] = expected
     return made
 
 
-def _known(source: Source, what: str, names: Iterable[str], known: tuple[str, ...], at: tuple[str, ...]) -> None:
-    for name in names:
-        if name not in known:
-            raise source.error(unknown(what, name, known), *at)
-
-
-def known_levels() -> tuple[str, ...]:
-    """The levels that a history can exclude, as the checker calls them."""
-    from harness.evidence.checker import levels
-
-    return tuple(levels.LATTICE)
-
-
-def known_anomalies() -> tuple[str, ...]:
-    """The anomalies that the checker finds."""
-    from harness.evidence.checker import levels
-
-    return tuple(sorted({name for name in levels.PROSCRIBED}))
+def _expected(source: Source, one: ExpectedWritten, at: tuple[str, ...]) -> Expected:
+    for key in ("finds", "allows"):
+        for name in getattr(one, key):
+            if name.removesuffix("-process").removesuffix("-realtime") not in TITLES:
+                raise source.error(unknown("anomaly", name, TITLES), *at, key)
+    try:
+        least = level(one.level) if one.level else ""
+    except ValueError as error:
+        raise source.error(str(error), *at, "level") from None
+    return Expected(tuple(one.finds), tuple(one.allows), least)
