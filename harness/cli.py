@@ -17,6 +17,7 @@ from harness.compare_cli import compare
 from harness.doctor_cli import doctor
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
 from harness.etl_cli import app as etl_app
+from harness.explore_cli import explore
 from harness.kubernetes_cli import app as kubernetes_app
 from harness.load_cli import app as load_app
 from harness.mcp_cli import app as mcp_app
@@ -266,6 +267,7 @@ def report(
     print(page)
 
 
+app.command()(explore)
 app.command()(compare)
 app.command()(scale)
 app.command()(doctor)

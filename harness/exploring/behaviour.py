@@ -12,9 +12,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.errors import ScenarioError
 from harness.evidence.model import Evidence, Verdict
 from harness.exploring.model import Difference
 from harness.history import ENDINGS, Event, EventKind, RunEnd
+from harness.scenario.expressions import Expression
 from harness.scenario.model import Expectation
 
 FOUND = "found"
@@ -106,10 +108,22 @@ def _kinds(evidence: Evidence, expectation: Expectation) -> Iterator[str]:
     verdict: Verdict = evidence.verdict
     if verdict.mismatches and evidence.history.end is not RunEnd.completed:
         yield f"the run {evidence.history.end.value}"
+    known = [part for text in expectation.holds for part in invariants(text)]
     for one in verdict.mismatches:
+        if broken := next((text for text in known if one.startswith(f"{text}: ")), ""):
+            yield f"holds {broken}"
+            continue
         for pattern, said in _KINDS:
             if found := re.match(pattern, one, re.S):
                 yield said.format(what=found.groupdict().get("what"))
                 break
         else:
             yield " ".join(one.split()[:6])
+
+
+def invariants(text: str) -> list[str]:
+    """The parts of an invariant, as a broken one is called; the whole, if it is no expression."""
+    try:
+        return [*(part.source for part in Expression(text).conjuncts()), text]
+    except ScenarioError:
+        return [text]

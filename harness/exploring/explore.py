@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import count, islice, pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import ScenarioError
@@ -64,6 +64,16 @@ class Explored:
     exploration: Exploration
     runs: list[Ran]
     reduction: Reduction | None = None
+
+    def fewest_switches(self) -> list[Ran]:
+        """The failing runs, those first in which the session changes least often."""
+        owner = {step.name: session.name for session in self.base.scenario.sessions for step in session.steps}
+
+        def switches(ran: Ran) -> int:
+            owners = [owner[name] for name in ran.task.order]
+            return sum(one != other for one, other in pairwise(owners))
+
+        return sorted((ran for ran in self.runs if ran.failing and not ran.problem), key=switches)
 
 
 @dataclass(slots=True)

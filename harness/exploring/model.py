@@ -185,6 +185,7 @@ class Shrunk:
     confirmations: int
     text: str
     seconds: float
+    shown: tuple[str, ...] = ()  # all kinds of failure that the smallest one shows
     file: Path | None = None
     replayed: bool | None = None  # whether the file, run as it is, passed; None: not tried
     notes: tuple[str, ...] = ()
