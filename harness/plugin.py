@@ -23,6 +23,7 @@ from harness.suite import Settings, Suite, new_run_id, parameters_of
 
 pytest_plugins = (
     "harness.plugin_specs",
+    "harness.plugin_explore",
     "harness.plugin_workers",
     "harness.plugin_monitor",
     "harness.plugin_plans",
@@ -138,8 +139,11 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[CaseItem]:
         """One item per case. A wrong file is one collection error: its lines say where."""
+        from harness.plugin_explore import asked, counted
+
         try:
-            for case in self.config.stash[SUITE].cases(self.path):
+            cases = self.config.stash[SUITE].cases(self.path, change=asked(self.config).changed)
+            for case in counted(self.config, cases):
                 yield CaseItem.from_parent(self, name=case.id, case=case)
         except HarnessError as error:
             raise self.CollectError(str(error)) from None
