@@ -1,0 +1,182 @@
+"""The checker's door: a history in, a report out; no expectation is needed.
+
+Kingsbury and Alvaro, *Elle: Inferring Isolation Anomalies from Experimental Observations*, VLDB 2020. Known limits:
+
+- Only what was observed can be told. Values that two transactions wrote, and registers that nobody read, give no order.
+- For registers the order of versions is what reads before writes tell, and the initial version: it is partial.
+- A count is of dependencies that close a cycle of that name, each once, and of transactions told together, once: there may be
+  more ways round. A search that came to its limit says so in the notes, and its count is then a least one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.errors import HarnessError
+from harness.evidence.checker import bank, counter, list_append, rw_register
+from harness.evidence.checker.classify import Cycles, Group, classify
+from harness.evidence.checker.graph import PROCESS, REALTIME, WR
+from harness.evidence.checker.inference import Infer, Inference
+from harness.evidence.checker.levels import excluded, possible, severity
+from harness.evidence.checker.model import Found, Observed, Report, Status, Workload
+from harness.evidence.checker.orders import add_process, add_realtime, precedes
+from harness.evidence.checker.proof import of_cycle, of_lost, of_single
+from harness.evidence.checker.search import components, large
+
+INFER: dict[Workload, Infer] = {
+    Workload.list_append: list_append.infer,
+    Workload.rw_register: rw_register.infer,
+    Workload.bank: bank.infer,
+    Workload.counter: counter.infer,
+}
+
+
+class HistoryError(HarnessError):
+    """A history cannot be checked: it is not what its workload's transactions look like."""
+
+    exit_code = 2
+
+
+def check(
+    observed: Observed,
+    *,
+    process: bool = True,
+    realtime: bool = False,
+    examples: int = 8,
+    now: Callable[[str], None] | None = None,
+) -> Report:
+    """Everything that a history shows.
+
+    ``process``: sessions' own order counts, so that anomalies within sessions are found (``-process``); ``realtime``: so does
+    what had ended before something else began (``-realtime``). Of each anomaly the ``examples`` smallest are told. ``now`` is
+    told what is being done. Raises :class:`HistoryError`.
+    """
+    tell = now or (lambda _: None)
+    _validate(observed)
+    tell("inferring dependencies")
+    try:
+        inference = INFER[observed.workload](observed, examples)
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        where = f"{observed.source}: " if observed.source else ""
+        raise HistoryError(f"{where}this is no {observed.workload} history: {error}") from None
+    if process:
+        add_process(inference.graph, observed, inference.present)
+    if realtime:
+        add_realtime(inference.graph, observed, inference.present)
+    cycles = _cycles(observed, inference, process, realtime, examples, tell)
+    tell("writing proofs")
+    return _report(observed, inference, cycles, examples)
+
+
+def _cycles(
+    observed: Observed,
+    inference: Inference,
+    process: bool,
+    realtime: bool,
+    examples: int,
+    tell: Callable[[str], None],
+) -> Cycles:
+    cycles = Cycles(examples)
+    graph, transactions = inference.graph, observed.transactions
+    tell("looking for cycles")
+    out: list[list[int]] = [[] for _ in range(graph.size)]
+    for sources, targets in zip(graph.sources, graph.targets, strict=True):
+        for source, target in zip(sources, targets, strict=True):
+            out[source].append(target)
+    if not any(large(components(out))):
+        return cycles
+    del out
+    lost: Group = {}
+    for number, one in enumerate(inference.lost):
+        for position in one.transactions:
+            lost.setdefault(position, set()).add(number)
+    places = [one.place for one in inference.lost]
+
+    def jump(order: int, source: int, target: int) -> bool:
+        first, second = transactions[source], transactions[target]
+        if order == PROCESS:
+            return first.process == second.process and first.status is Status.ok and source < target
+        return precedes(first, second)
+
+    for orders in _variants(process, realtime):
+        tell("naming cycles" + (" in the order of time" if orders else ""))
+        classify(graph, lost, places, orders, cycles, jump)
+    return cycles
+
+
+def _variants(process: bool, realtime: bool) -> list[tuple[int, ...]]:
+    found: list[tuple[int, ...]] = [()]
+    if process:
+        found.append((PROCESS,))
+    if realtime:
+        found.append((PROCESS, REALTIME) if process else (REALTIME,))
+    return found
+
+
+def _report(observed: Observed, inference: Inference, cycles: Cycles, examples: int) -> Report:
+    found: list[Found] = [of_single(single, observed) for single in inference.singles.kept]
+    lost = sorted(inference.lost, key=lambda one: (len(one.transactions), one.transactions))
+    found += [of_lost(one, inference, observed) for one in lost[:examples]]
+    for name, kept in cycles.kept.items():
+        found += [of_cycle(name, steps, inference, observed) for _, _, steps in kept]
+    counts = {**inference.singles.counts, **cycles.counts}
+    if lost:
+        counts["lost-update"] = counts.get("lost-update", 0) + len(lost)
+    names = sorted(counts, key=severity)
+    found.sort(key=lambda one: severity(one.name))
+    facets = {*counts, *_facets(observed, inference, cycles)}
+    statuses = [transaction.status for transaction in observed.transactions]
+    notes = list(inference.notes)
+    for name in cycles.limited:
+        notes.append(f"the search for {name} came to its limit: there may be more than were counted")
+    return Report(
+        workload=observed.workload,
+        source=observed.source,
+        transactions=len(observed.transactions),
+        operations=sum(len(transaction.ops) for transaction in observed.transactions),
+        ok=statuses.count(Status.ok),
+        failed=statuses.count(Status.fail),
+        info=statuses.count(Status.info),
+        edges=inference.graph.dependencies(),
+        counts={name: counts[name] for name in names},
+        found=found,
+        excluded=excluded(facets),
+        possible=possible(facets),
+        notes=notes,
+    )
+
+
+def _facets(observed: Observed, inference: Inference, cycles: Cycles) -> set[str]:
+    """What read skews are besides: a reader that saw one of a transaction's writes and missed another one.
+
+    It is a fractured read; if it missed what it read after it had seen the other, the transaction that it observed vanished.
+    """
+    found: set[str] = set()
+    for steps in cycles.fractured:
+        found.add("fractured-read")
+        seen, missed = (steps[0], steps[1]) if steps[0].kind == WR else (steps[1], steps[0])
+        ops = [op for op in observed.transactions[seen.target].ops if op.f != "append"]
+        at = [
+            next((place for place, op in enumerate(ops) if op.key == inference.keys[step.places[0]]), -1)
+            for step in (seen, missed)
+        ]
+        if at[0] < at[1]:
+            found.add("observed-transaction-vanishes")
+    return found
+
+
+def _validate(observed: Observed) -> None:
+    words = {
+        Workload.list_append: ("append", "r"),
+        Workload.rw_register: ("w", "r"),
+        Workload.bank: ("w", "r"),
+        Workload.counter: ("inc", "r"),
+    }[observed.workload]
+    for transaction in observed.transactions:
+        for op in transaction.ops:
+            if op.f not in words:
+                where = f"{observed.source}: " if observed.source else ""
+                raise HistoryError(
+                    f"{where}{transaction.name} has the operation {op.f!r}; a {observed.workload} history has only"
+                    f" {' and '.join(words)}"
+                )

@@ -1,0 +1,113 @@
+"""Counters: an increment returns the new value, so it has read the one before and written the next.
+
+Where all increments are positive, versions are in the order of their numbers. Two increments that left one value are a lost
+update. An increment whose result nobody saw may have come anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from harness.evidence.checker.inference import Lost
+from harness.evidence.checker.model import Observed, Status, Transaction
+from harness.evidence.checker.registers import BLUR, INITIAL, NOBODY, READ, WRITE, Register, Registers, Touch
+
+
+def infer(observed: Observed, examples: int) -> Counter:
+    """Infer the dependencies of counters."""
+    return Counter(observed, examples)
+
+
+class Counter(Registers):
+    """What counters give away."""
+
+    noun = "counter"
+
+    def __init__(self, observed: Observed, examples: int) -> None:
+        self._unseen: dict[int, list[int]] = {}  # increments that may have counted, whose results nobody saw
+        self._falling: set[int] = set()  # counters that do not only grow
+        self._same: dict[tuple[int, Hashable], list[int]] = {}  # who left a value that somebody else left, too
+        for transaction in observed.transactions:
+            if transaction.status is Status.fail:
+                continue
+        super().__init__(observed, examples)
+        if self._unseen:
+            count = sum(len(one) for one in self._unseen.values())
+            self.notes.append(f"of {count} increments nobody saw the result: they may have come anywhere, or nowhere")
+
+    def number(self, key: Any) -> int:
+        """The number of a counter; it begins at 0 unless the history says otherwise."""
+        number = super().number(key)
+        if self.registers[number].initial is None:
+            self.registers[number].initial = 0
+        return number
+
+    def touches(self, transaction: Transaction) -> Iterable[Touch]:
+        """What a transaction did: an increment reads and writes."""
+        found: list[Touch] = []
+        for op in transaction.ops:
+            number = self.number(op.key)
+            initial = self.registers[number].initial
+            if op.f == "r":
+                if op.value is not None:
+                    found.append((number, READ, None if op.value == initial else op.value))
+                continue
+            by, new = op.value
+            if new is None:
+                found.append((number, BLUR, by))
+            else:
+                found.append((number, READ, None if new - by == initial else new - by))
+                found.append((number, WRITE, None if new == initial else new))
+        return found
+
+    def _read(self) -> None:
+        for transaction in self.transactions:
+            for op in transaction.ops:
+                if op.f == "inc" and transaction.status is not Status.fail:
+                    by, new = op.value
+                    number = self.number(op.key)
+                    if by <= 0:
+                        self._falling.add(number)
+                    if new is None or transaction.status is Status.info:
+                        self._unseen.setdefault(number, []).append(by)
+        super()._read()
+
+    def repeated(self, number: int, version: Hashable, position: int) -> None:
+        """Two increments that left one value: an update was lost, if both counted and values only grow."""
+        register = self.registers[number]
+        other = register.writers[version]
+        mine, theirs = self._sure(position), other >= 0 and self._sure(other)
+        if number in self._falling or other == position or not (mine or theirs):
+            super().repeated(number, version, position)
+        elif mine and not theirs and other >= 0:
+            register.writers[version] = position  # the other one may not have counted at all
+        elif mine and (theirs or other == NOBODY):
+            self._same.setdefault((number, version), [other] if other >= 0 else []).append(position)
+
+    def _sure(self, position: int) -> bool:
+        return self.transactions[position].status is Status.ok
+
+    def total(self, register: Register) -> list[Any] | None:
+        """The numbers in their order."""
+        if any(self.registers[number] is register for number in self._falling):
+            return None
+        return sorted(version for version in register.writers if version is not INITIAL)  # type: ignore[type-var]
+
+    def reachable(self, number: int, version: Hashable) -> bool:
+        """Whether increments whose results nobody saw can have led to this value."""
+        unseen = self._unseen.get(number)
+        if not unseen or not isinstance(version, int):
+            return False
+        register = self.registers[number]
+        reached = [register.initial, *(one for one in register.writers if isinstance(one, int))]
+        low = min(reached) + sum(by for by in unseen if by < 0)
+        return bool(low <= version <= max(reached) + sum(by for by in unseen if by > 0))
+
+    def lose(self, number: int, register: Register) -> None:
+        """Lost updates: from one value, or to one value."""
+        super().lose(number, register)
+        groups = [set(one.transactions) for one in self.lost if one.place == number]
+        for (place, version), positions in self._same.items():
+            if place == number and not any(group.issuperset(positions) for group in groups):
+                self.lost.append(Lost(number, self.said(number, version), tuple(positions)))
