@@ -18,6 +18,7 @@ from harness.doctor_cli import doctor
 from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
 from harness.etl_cli import app as etl_app
 from harness.explore_cli import explore
+from harness.history_cli import check_history
 from harness.kubernetes_cli import app as kubernetes_app
 from harness.load_cli import app as load_app
 from harness.mcp_cli import app as mcp_app
@@ -181,9 +182,10 @@ class _Check(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-check_app = typer.Typer(cls=_Check, no_args_is_help=True, help="Check scenario files; or PromptSales's data.")
+check_app = typer.Typer(cls=_Check, no_args_is_help=True, help="Check scenario files; PromptSales's data; or histories of transactions.")
 app.add_typer(check_app, name="check")
 check_app.command()(coherence)
+check_app.command(name="history")(check_history)
 
 
 @check_app.command(name="files")

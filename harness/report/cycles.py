@@ -276,7 +276,8 @@ class _Drawing:
         canvas = self._canvas
         if not self._edges:
             cells = int((self._width - 2 * _MARGIN) / text_width("x", 11))
-            for sentence in self._found.proof:
+            proof = self._found.proof  # what comes before "Then:" are the transactions, which stand above
+            for sentence in proof[proof.index("Then:") + 1 :] if "Then:" in proof else proof:
                 for line in fold(words.clean(sentence), cells, _MOST_LINES):
                     y += 15
                     canvas.text(_MARGIN, y, line, "f-ink small")
