@@ -182,7 +182,9 @@ class _Check(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-check_app = typer.Typer(cls=_Check, no_args_is_help=True, help="Check scenario files; PromptSales's data; or histories of transactions.")
+check_app = typer.Typer(
+    cls=_Check, no_args_is_help=True, help="Check scenario files; PromptSales's data; or histories of transactions."
+)
 app.add_typer(check_app, name="check")
 check_app.command()(coherence)
 check_app.command(name="history")(check_history)

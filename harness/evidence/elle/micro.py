@@ -17,9 +17,6 @@ from harness.evidence.elle.pairing import Pair, short
 COUNTER = "counter"
 """What Jepsen's only counter is called here."""
 
-UNTOLD = "?"
-"""The tag of a balance of which nobody says who wrote it."""
-
 _WRITES = {Workload.list_append: "append", Workload.rw_register: "w", Workload.bank: "w", Workload.counter: "inc"}
 
 
@@ -141,7 +138,7 @@ def _register(value: Any, done: bool) -> Any:
 
 def _balance(value: Any, done: bool) -> Any:
     if type(value) in _NUMBERS:
-        return (value, UNTOLD)
+        return value  # as Jepsen has it: nobody says who wrote it
     return frozen(value) if type(value) is list and len(value) == 2 and type(value[0]) in _NUMBERS else _BAD
 
 
@@ -209,7 +206,7 @@ def _of_bank(pair: Pair) -> tuple[MicroOp, ...]:
             continue
         if type(balance) not in _NUMBERS:
             raise _wrong(pair, f"account {key} has {short(balance)}; a balance is a number")
-        made.append(MicroOp("r", key, (balance, UNTOLD)))
+        made.append(MicroOp("r", key, balance))
     return tuple(made)
 
 

@@ -17,7 +17,7 @@ from harness.errors import Location, ScenarioError
 from harness.evidence.checker.model import Key, Observed, Status, Transaction, Workload
 from harness.evidence.elle import edn, json_forms
 from harness.evidence.elle.edn import Unreadable
-from harness.evidence.elle.micro import UNTOLD, frozen, infer, micro_ops
+from harness.evidence.elle.micro import frozen, infer, micro_ops
 from harness.evidence.elle.pairing import Paired, paired
 
 _JSON_NAMES = (".json", ".jsonl", ".ndjson")
@@ -203,8 +203,8 @@ def _total(transactions: tuple[Transaction, ...], notes: list[str]) -> int | Non
     """Of Jepsen's bank, which does not say what the accounts have together: what the first read of all of them shows."""
     for one in transactions:
         balances = [op.value for op in one.ops if op.f == "r"]
-        if one.status is Status.ok and balances and all(balance and balance[1] == UNTOLD for balance in balances):
-            total = sum(balance[0] for balance in balances)
+        if one.status is Status.ok and balances and all(isinstance(balance, int | float) for balance in balances):
+            total = sum(balances)
             notes.append(f"the file does not say what all accounts have together: {total}, as {one.name} reads")
             return int(total) if total == int(total) else None
     return None
