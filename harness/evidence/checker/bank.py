@@ -1,6 +1,7 @@
 """Bank accounts: registers of a balance and the tag of who wrote it, whose sum never changes.
 
-A balance without a tag (a plain number, as Jepsen's bank test has it) tells nothing of versions; the sum is checked all the same.
+A balance without a tag (a plain number, as Jepsen's bank test has it) tells nothing of versions; the sum is checked all the
+same.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def balance(value: Any) -> int | None:
     >>> balance((10, "a")), balance(10), balance(None)
     (10, 10, None)
     """
-    return value[0] if isinstance(value, (tuple, list)) else value
+    found = value[0] if isinstance(value, (tuple, list)) else value
+    return found if isinstance(found, int) else None
 
 
 class Bank(Registers):

@@ -4,8 +4,8 @@ Kingsbury and Alvaro, *Elle: Inferring Isolation Anomalies from Experimental Obs
 
 - Only what was observed can be told. Values that two transactions wrote, and registers that nobody read, give no order.
 - For registers the order of versions is what reads before writes tell, and the initial version: it is partial.
-- A count is of dependencies that close a cycle of that name, each once, and of transactions told together, once: there may be
-  more ways round. A search that came to its limit says so in the notes, and its count is then a least one.
+- A count is of dependencies that close a cycle of that name, each once, and of transactions told together, once: there may
+  be more ways round. A search that came to its limit says so in the notes, and its count is then a least one.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def check(
 ) -> Report:
     """Everything that a history shows.
 
-    ``process``: sessions' own order counts, so that anomalies within sessions are found (``-process``); ``realtime``: so does
-    what had ended before something else began (``-realtime``). Of each anomaly the ``examples`` smallest are told. ``now`` is
-    told what is being done. Raises :class:`HistoryError`.
+    ``process``: sessions' own order counts, so that anomalies within sessions are found (``-process``); ``realtime``: so
+    does what had ended before something else began (``-realtime``). Of each anomaly the ``examples`` smallest are told.
+    ``now`` is told what is being done. Raises :class:`HistoryError`.
     """
     tell = now or (lambda _: None)
     _validate(observed)
@@ -147,15 +147,22 @@ def _report(observed: Observed, inference: Inference, cycles: Cycles, examples: 
 
 
 def _facets(observed: Observed, inference: Inference, cycles: Cycles) -> set[str]:
-    """What read skews are besides: a reader that saw one of a transaction's writes and missed another one.
+    """What cycles are besides, for the levels that they exclude; they are not counted by these names.
 
-    It is a fractured read; if it missed what it read after it had seen the other, the transaction that it observed vanished.
+    A reader that saw one of a transaction's writes and missed another one had a fractured read; if it missed what it read
+    after it had seen the other, the transaction that it observed vanished. A cycle in which at most one transaction only
+    read is Adya's G-update.
     """
     found: set[str] = set()
+    for name, kept in cycles.kept.items():
+        for _, positions, _ in kept if name in ("G2-item", "G2", "G-nonadjacent") else ():
+            readers = (all(op.f == "r" for op in observed.transactions[position].ops) for position in positions)
+            if sum(readers) <= 1:
+                found.add("G-update")
     for steps in cycles.fractured:
         found.add("fractured-read")
         seen, missed = (steps[0], steps[1]) if steps[0].kind == WR else (steps[1], steps[0])
-        ops = [op for op in observed.transactions[seen.target].ops if op.f != "append"]
+        ops = [op for op in observed.transactions[seen.target].ops if op.f in ("r", "inc")]
         at = [
             next((place for place, op in enumerate(ops) if op.key == inference.keys[step.places[0]]), -1)
             for step in (seen, missed)

@@ -1,10 +1,10 @@
 """Cycles and their names: Adya's G0, G1c and G2-item, Elle's G-single and G-nonadjacent, the long fork.
 
-Every dependency that can close a cycle is asked once, kind by kind, for the most basic cycle that it closes: a ww for a path
-back of ww (G0), a wr for one of ww and wr (G1c), an rw for one of ww and wr (G-single), then for one in which no two rw follow
-each other (G-nonadjacent: Cerone and Gotsman, *Analysing Snapshot Isolation*, JACM 2018), then for any (G2-item). Transactions
-that were told together are not told together again under a less basic name. Whether there is a cycle of a kind at all is
-known from components and so for certain; which ones there are is searched for, and the search has a limit.
+Every dependency that can close a cycle is asked once, kind by kind, for the most basic cycle that it closes: a ww for a
+path back of ww (G0), a wr for one of ww and wr (G1c), an rw for one of ww and wr (G-single), then for one in which no two rw
+follow each other (G-nonadjacent: Cerone and Gotsman, *Analysing Snapshot Isolation*, JACM 2018), then for any (G2-item).
+Transactions that were told together are not told together again under a less basic name. Whether there is a cycle of a kind
+at all is known from components and so for certain; which ones there are is searched for, and the search has a limit.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from harness.evidence.checker.graph import NAMES, PROCESS, REALTIME, RW, VIA, WR, WW, Graph
@@ -19,6 +20,10 @@ from harness.evidence.checker.search import Budget, components, large, reverse, 
 
 STEPS: Final = 4_000_000
 """How many edges each stage of a search looks at, at most; the first cycle of a stage is found whatever it takes."""
+
+
+MOST_FRACTURED: Final = 256
+"""So many read skews between two transactions are looked at more closely."""
 
 
 class Step(NamedTuple):
@@ -40,10 +45,14 @@ class Cycles:
     limited: list[str] = field(default_factory=list)  # names whose search came to its limit
     told: dict[frozenset[int], int] = field(default_factory=dict)  # transactions told together, by the stage
     closed: dict[tuple[int, int, int], int] = field(default_factory=dict)  # edges told, by the stage
+    fractured: list[tuple[Step, ...]] = field(default_factory=list)  # a few of those of two, by wr and by rw
 
     def add(self, name: str, cycle: Sequence[Step]) -> None:
         """Count a cycle; keep it if it is one of the shortest."""
         self.counts[name] = self.counts.get(name, 0) + 1
+        pair = name == "G-single" and len(cycle) == 2 and WW not in (cycle[0].kind, cycle[1].kind)
+        if pair and len(self.fractured) < MOST_FRACTURED:
+            self.fractured.append(tuple(cycle))
         kept = self.kept.setdefault(name, [])
         insort(kept, (len(cycle), tuple(step.source for step in cycle), tuple(cycle)))
         del kept[self.examples :]
@@ -127,8 +136,8 @@ def classify(
 ) -> None:
     """Find the cycles of a graph that need edges of ``orders`` (process, real time; none: cycles of data alone).
 
-    ``places``: on which object each of the lost updates is. ``jump``: whether an order (a kind) leads from one transaction to
-    another, even if the graph has no edge of its own for that.
+    ``places``: on which object each of the lost updates is. ``jump``: whether an order (a kind) leads from one transaction
+    to another, even if the graph has no edge of its own for that.
     """
     found = part(graph, (WW, WR, RW, *orders))
     if found is not None:
@@ -178,7 +187,7 @@ class _Search:
             path = self.shortcut(source, target)
             if path is None:
                 nodes = shortest(out, into, target, source, budget)
-                path = nodes and self.steps(nodes, kinds)
+                path = self.steps(nodes, kinds) if nodes else None
             if path is not None:
                 self.tell(stage, [self.step(source, target, closing), *path])
             elif budget.spent:
@@ -207,7 +216,7 @@ class _Search:
             path = self.shortcut(source, target)
             if path is None:
                 nodes = shortest(out, into, target, source, budget, ranks)
-                path = nodes and self.steps(nodes, kinds)
+                path = self.steps(nodes, kinds) if nodes else None
             if path is not None:
                 self.tell(2, [self.step(source, target, RW), *path])
             elif budget.spent:
@@ -264,7 +273,7 @@ class _Search:
     def steps(self, nodes: Sequence[int], kinds: Sequence[int]) -> list[Step]:
         """The edges along a path, of the most basic kind that each can be."""
         found = []
-        for source, target in zip(nodes, nodes[1:], strict=False):
+        for source, target in pairwise(nodes):
             code = source * self.size + target
             kind = next(kind for kind in (*kinds, VIA) if code in self.part.places[kind])
             found.append(self.step(source, target, kind))
@@ -273,7 +282,7 @@ class _Search:
     def twofold(self, nodes: Sequence[int], kinds: Sequence[int]) -> list[Step]:
         """The same of a path over doubled nodes: what leads into the second half is an rw, or goes on through a hub."""
         found: list[Step] = []
-        for source, target in zip(nodes, nodes[1:], strict=False):
+        for source, target in pairwise(nodes):
             near, far = source % self.size, target % self.size
             if target < self.size:
                 found += self.steps((near, far), kinds)

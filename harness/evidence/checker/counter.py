@@ -92,7 +92,7 @@ class Counter(Registers):
         """The numbers in their order."""
         if any(self.registers[number] is register for number in self._falling):
             return None
-        return sorted(version for version in register.writers if version is not INITIAL)  # type: ignore[type-var]
+        return sorted(version for version in register.writers if version is not INITIAL)
 
     def reachable(self, number: int, version: Hashable) -> bool:
         """Whether increments whose results nobody saw can have led to this value."""

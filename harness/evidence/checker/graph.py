@@ -1,8 +1,8 @@
-"""The dependencies of a history as plain numbers: hundreds of thousands of edges, so that a record is made only of those told.
+"""The dependencies of a history as plain numbers: there are hundreds of thousands, so records are made only of those told.
 
 A node is a transaction's position in the history. Nodes from ``transactions`` on are *hubs*: where every one of many readers
-comes before every one of many writers, the edges go through one, ``reader -> hub -> writer``, so that their number is the sum
-and not the product. A hub's edges out (:data:`VIA`) have no meaning of their own.
+comes before every one of many writers, the edges go through one, ``reader -> hub -> writer``, so that their number is the
+sum and not the product. A hub's edges out (:data:`VIA`) have no meaning of their own.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Isolation levels, which of them is stronger than which, and what each one forbids.
 
-``excluded`` says which levels a history cannot have had, given what was found in it; ``possible`` the strongest of the others.
-The lattice and the anomalies are those of Elle (its ``consistency_model.clj``), which names these sources:
+``excluded`` says which levels a history cannot have had, given what was found in it; ``possible`` the strongest of the
+others. The lattice and the anomalies are those of Elle (its ``consistency_model.clj``), which names these sources:
 
-- Adya, *Weak Consistency* (PhD thesis, MIT 1999): PL-1, PL-2, PL-CS, PL-2L, PL-MSR, PL-2+, PL-FCV, PL-2.99, PL-SI, PL-3U, PL-3, PL-SS.
+- Adya, *Weak Consistency* (PhD thesis, MIT 1999): PL-1, PL-2, PL-CS, PL-2L, PL-MSR, PL-2+, PL-FCV, PL-2.99, PL-SI, PL-3U,
+  PL-3, PL-SS.
 - Bailis et al., *Highly Available Transactions* (VLDB 2013): monotonic atomic view, and that cursor stability and repeatable
   read have no lost updates. Bailis et al., *Scalable Atomic Visibility with RAMP Transactions* (SIGMOD 2014): read atomic.
 - Cerone, Bernardi, Gotsman, *A Framework for Transactional Consistency Models with Atomic Visibility* (CONCUR 2015): causal,
@@ -81,9 +82,11 @@ FORBIDS: Final[Mapping[str, tuple[str, ...]]] = {
     "cursor stability": ("lost-update",),
     "read atomic": ("internal", "fractured-read"),
     "update atomic": ("lost-update",),
+    "prefix": ("long-fork",),
     "consistent view": ("G-single",),
     "parallel snapshot isolation": ("G-single",),
     "repeatable read": ("G2-item",),
+    "update serializable": ("G-update",),
     "snapshot isolation": ("G-nonadjacent",),
     "serializable": ("G2",),
     "strong session read uncommitted": ("G0-process",),
@@ -99,8 +102,6 @@ FORBIDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _DATA: Final[Mapping[str, tuple[str, ...]]] = {
     "G0": ("G1c",),
-    "G1a": ("G1",),
-    "G1b": ("G1",),
     "G1c": ("G1",),
     "G-single": ("G-nonadjacent", "G2-item"),
     "G-nonadjacent": ("G2-item",),
@@ -117,11 +118,14 @@ IMPLIES: Final[Mapping[str, tuple[str, ...]]] = {
         for name, more in _DATA.items()
         for suffix in ("-process", "-realtime")
     },
+    "G1a": ("G1",),
+    "G1b": ("G1",),
     "G1": ("G1-process",),
     "G1-process": ("G1-realtime",),
     "G2": ("G2-process",),
     "G2-process": ("G2-realtime",),
     "long-fork": ("G-nonadjacent",),
+    "G-update": ("G2-item",),
     "lost-update": ("G-single",),
     "internal": ("G-single",),
     "wrong-total": ("G-single",),
@@ -170,7 +174,7 @@ def title(name: str) -> str:
 
 
 def severity(name: str) -> tuple[int, int, str]:
-    """A key to sort anomalies by: those of data alone first, then within sessions, then in real time; the most basic first."""
+    """A key to sort anomalies by: of data alone, then within sessions, then in real time; the most basic first."""
     plain = name.removesuffix("-process").removesuffix("-realtime")
     order = list(TITLES)
     variant = 2 if name.endswith("-realtime") else 1 if name.endswith("-process") else 0

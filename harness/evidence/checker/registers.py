@@ -1,10 +1,10 @@
 """Objects of which a read shows the last write only: what registers, accounts and counters have in common.
 
-Writes are unique, so a read tells whose version it saw (wr). The order of versions is known as far as transactions wrote what
-they had read (a write follows its reads), and the initial version comes before all others; a counter that only grows tells
-all of it. So each version has at most one that is known to come right before it. What was read comes before every version
-that comes later in that order: between the two there is an rw and perhaps ww, or only ww, so that no cycle is called more
-basic than it is (Elle, section 4.2).
+Writes are unique, so a read tells whose version it saw (wr). The order of versions is known as far as transactions wrote
+what they had read (a write follows its reads), and the initial version comes before all others; a counter that only grows
+tells all of it. So each version has at most one that is known to come right before it. What was read comes before
+every version that comes later in that order: between the two there is an rw and perhaps ww, or only ww, so that no cycle is
+called more basic than it is (Elle, section 4.2).
 """
 
 from __future__ import annotations

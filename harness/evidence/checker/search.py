@@ -1,7 +1,7 @@
 """Strongly connected components and shortest paths over plain lists of neighbours.
 
-Components are Tarjan's (*Depth-first search and linear graph algorithms*, SIAM J. Comput. 1972) without recursion; a shortest
-path is looked for from both ends at once.
+Components are Tarjan's (*Depth-first search and linear graph algorithms*, SIAM J. Comput. 1972) without recursion; a
+shortest path is looked for from both ends at once.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def large(component: Sequence[int]) -> list[bool]:
 def topological(out: Neighbours, component: Sequence[int]) -> list[int]:
     """A number for each node that never falls along an edge, near to the order of the nodes themselves.
 
-    Nodes of one component have the same one (Kahn, *Topological sorting of large networks*, CACM 1962, the least node first).
+    Nodes of one component have the same one. Kahn, *Topological sorting of large networks*, CACM 1962, the least node first.
     """
     count = max(component, default=-1) + 1
     incoming = [0] * count
