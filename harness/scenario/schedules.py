@@ -1,28 +1,32 @@
 """Interleavings made by the harness: all of them, a reduced set, or some drawn at random.
 
-*Reduced* keeps one interleaving of each class that differs only by swapping neighbours that cannot influence each other
-(Mazurkiewicz traces; Godefroid, *Partial-Order Methods for the Verification of Concurrent Systems*, LNCS 1032, 1996): the
-one that is least in lexical order of the sessions. Which tables a statement touches is read by sqlglot; a statement that it
-cannot read, that calls a function which it does not know, or that is no SQL is taken to touch everything, and so is the end
-of a transaction. What a statement touches without naming it (by a trigger, a foreign key, a view) is not seen: where
-that matters, say ``all``.
+*Reduced* keeps one interleaving of each class that differs only by swapping neighbours that cannot influence each
+other: the one that is least in lexical order of the sessions (Anisimov & Knuth, *Inhomogeneous Sorting*, 1979). Which
+steps those are, :mod:`harness.scenario.conflicts` says. They are made depth first with sleep sets (Godefroid,
+*Partial-Order Methods for the Verification of Concurrent Systems*, LNCS 1032, 1996): each beginning that is kept is a
+least one, so what is left out is never made.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 from harness.errors import ScenarioError
-from harness.scenario.expressions import DatabaseName, Expression, parse
-from harness.scenario.model import VERBS, Entry, Schedule, Session, Step
+from harness.scenario.conflicts import Related, unplaced
+from harness.scenario.model import Entry, Schedule, Session, Step
 
 LIMIT = 10_000
 """More interleavings than this are refused: draw some at random instead."""
 
+
+MOST_NODES = 50 * LIMIT
+"""Beginnings of reduced interleavings that are looked at before it is called too many."""
+
+MOST_STEPS = 400
+"""Steps of a scenario, all sessions together, that conflicts are looked for between."""
 
 INSTEAD = "say 'schedule: {random: 100, seed: 1}'"
 
@@ -35,21 +39,26 @@ def interleavings(
     *,
     strict: bool = False,
     instead: str = INSTEAD,
+    conflicts: Related | None = None,
 ) -> Iterator[Schedule]:
     """Schedules of ``kind`` all, reduced or random, named by their number.
 
-    Raises ScenarioError (without a location) if there are too many; ``instead`` is its advice.
+    ``conflicts`` says which steps cannot change places in a reduced one; without it, whatever the statements allow,
+    on any engine at any level, is believed. Raises ScenarioError (without a location) if there are too many, all of
+    them or of reduced ones those that are kept (then only when that many have been given); ``instead`` is its advice.
     """
     total = number_of(sessions)
     if kind == "random":
         orders = _random(sessions, min(count, total), seed)
+    elif kind == "reduced":
+        many = f"{_in_words(total)} interleavings are too many (at most {LIMIT:,}), even reduced: {instead}"
+        if sum(len(session.steps) for session in sessions) > MOST_STEPS:
+            raise ScenarioError(many)
+        orders = _reduced(sessions, unplaced(sessions) if conflicts is None else conflicts, many)
+    elif total > LIMIT:
+        raise ScenarioError(f"{_in_words(total)} interleavings are too many (at most {LIMIT:,}): {instead}")
     else:
-        if total > LIMIT:
-            raise ScenarioError(f"{_in_words(total)} interleavings are too many (at most {LIMIT:,}): {instead}")
         orders = _all(sessions)
-        if kind == "reduced":
-            touched = {step.name: _touched(step) for session in sessions for step in session.steps}
-            orders = (order for order in orders if _is_least(order, sessions, touched))
     width = len(str(min(total, count or total)))
     for number, order in enumerate(orders, 1):
         entries = tuple(Entry(step.name) for step in order)
@@ -59,7 +68,7 @@ def interleavings(
 def number_of(sessions: Sequence[Session]) -> int:
     """How many interleavings there are: (sum n)! / prod(n!)."""
     lengths = [len(session.steps) for session in sessions]
-    return math.factorial(sum(lengths)) // math.prod(math.factorial(length) for length in lengths)
+    return math.factorial(sum(lengths)) // math.prod(map(math.factorial, lengths))
 
 
 def _in_words(total: int) -> str:
@@ -97,77 +106,81 @@ def _random(sessions: Sequence[Session], count: int, seed: int) -> Iterator[tupl
             yield order
 
 
-@dataclass(frozen=True, slots=True)
-class _Touched:
-    reads: frozenset[str]
-    writes: frozenset[str]
-    everything: bool = False
+def _reduced(sessions: Sequence[Session], conflicts: Related, many: str) -> Iterator[tuple[Step, ...]]:
+    """The least interleaving of each class, in lexical order of the sessions.
 
-    def conflicts(self, other: _Touched) -> bool:
-        if self.everything or other.everything:
+    A step sleeps while an earlier beginning, with it in this place, gives the same: until one that conflicts with it
+    has come. Raises ScenarioError with ``many``.
+    """
+    steps = [step for session in sessions for step in session.steps]
+    owner = [index for index, session in enumerate(sessions) for _ in session.steps]
+    starts = [owner.index(index) if session.steps else 0 for index, session in enumerate(sessions)]
+    near = [0] * len(steps)
+    for one, two in combinations(range(len(steps)), 2):
+        if owner[one] != owner[two] and conflicts.conflict(steps[one], steps[two]):
+            near[one] |= 1 << two
+            near[two] |= 1 << one
+    kept = nodes = 0
+    # Each: how many steps of each session are taken, the order, the steps that sleep, those that are left.
+    stack: list[tuple[tuple[int, ...], tuple[int, ...], int, int]] = [
+        ((0,) * len(sessions), (), 0, (1 << len(steps)) - 1)
+    ]
+    while stack:
+        taken, order, sleeping, left = stack.pop()
+        nodes += 1
+        if not left:
+            kept += 1
+            if kept > LIMIT:
+                raise ScenarioError(many)
+            yield tuple(steps[number] for number in order)
+            continue
+        if nodes > MOST_NODES:
+            raise ScenarioError(many)
+        further = []
+        before = sleeping
+        for index, session in enumerate(sessions):
+            if taken[index] == len(session.steps):
+                continue
+            number = starts[index] + taken[index]
+            if not sleeping >> number & 1:
+                asleep, rest = before & ~near[number], left & ~(1 << number)
+                if not _never_wakes(asleep, rest, near):
+                    after = (*taken[:index], taken[index] + 1, *taken[index + 1 :])
+                    further.append((after, (*order, number), asleep, rest))
+            before |= 1 << number
+        stack.extend(reversed(further))
+
+
+def _never_wakes(asleep: int, left: int, near: Sequence[int]) -> bool:
+    """Whether a step sleeps that nothing which is left can wake: nothing whole comes of that."""
+    number = 0
+    while asleep >> number:
+        if asleep >> number & 1 and not near[number] & left:
             return True
-        return bool(self.writes & (other.reads | other.writes) or other.writes & self.reads)
+        number += 1
+    return False
 
 
-_EVERYTHING = _Touched(frozenset(), frozenset(), everything=True)
-_DIALECTS = {"postgresql": "postgres", "sqlserver": "tsql", "*": "postgres"}
+def normal_form(order: Sequence[Step], conflicts: Related) -> tuple[str, ...]:
+    """The names of the steps in the order that stands for the whole class of ``order``: its least one.
 
-
-def _touched(step: Step) -> _Touched:
-    """What a step touches on any engine."""
-    reads: set[str] = set()
-    writes: set[str] = set()
-    for engine, body in step.bodies.items():
-        if body is None or body == "begin":
-            continue  # a transaction's snapshot is taken by its first statement, not by BEGIN
-        if not isinstance(body, str) or body in VERBS or engine not in _DIALECTS:
-            return _EVERYTHING
-        tables = _tables(body, _DIALECTS[engine])
-        if tables is None:
-            return _EVERYTHING
-        reads |= tables[0]
-        writes |= tables[1]
-    return _Touched(frozenset(reads), frozenset(writes))
-
-
-def _tables(text: str, dialect: str) -> tuple[set[str], set[str]] | None:
-    """The tables that SQL text reads and writes; None if that cannot be told."""
-    import sqlglot  # here, not above: it takes a tenth of a second, and few schedules are reduced
-    from sqlglot import expressions as sql
-
-    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what it cannot read; here that is an answer
-    changes = (sql.Insert, sql.Update, sql.Delete, sql.Merge)
-    bare = "".join("NULL" if isinstance(part, Expression) else _named(part) for part in parse(text))
-    try:
-        trees = [tree for tree in sqlglot.parse(bare, read=dialect) if tree is not None]
-    except sqlglot.errors.SqlglotError:
-        return None
-    reads: set[str] = set()
-    writes: set[str] = set()
-    for tree in trees:
-        if not isinstance(tree, (sql.Select, sql.SetOperation, *changes)) or tree.find(sql.Anonymous, sql.Into):
-            return None
-        tables = {table.name.lower() for table in tree.find_all(sql.Table)}
-        # A change may hide in a WITH; FOR UPDATE, and hints like UPDLOCK, lock what they read.
-        if tree.find(*changes, sql.Lock, sql.WithTableHint):
-            writes |= tables
-        else:
-            reads |= tables
-    return reads, writes
-
-
-def _named(part: str | DatabaseName) -> str:
-    return part.alias if isinstance(part, DatabaseName) else part
-
-
-def _is_least(order: tuple[Step, ...], sessions: Sequence[Session], touched: Mapping[str, _Touched]) -> bool:
-    """Whether no swap of independent neighbours gives an earlier one: Anisimov and Knuth's lexicographic normal form."""
-    rank = {session.name: index for index, session in enumerate(sessions)}
-    for index, step in enumerate(order):
-        # A step that could have come before an earlier one of a later session makes this order not the least.
-        for before in reversed(order[:index]):
-            if before.session == step.session or touched[before.name].conflicts(touched[step.name]):
-                break
-            if rank[before.session] > rank[step.session]:
-                return False
-    return True
+    Two orders of the same steps are of one class if and only if these are equal. Each session's steps stand in their
+    order.
+    """
+    rank = {session.name: index for index, session in enumerate(conflicts.sessions)}
+    left = list(order)
+    made = []
+    while left:
+        best = None
+        seen: set[str] = set()
+        for index, step in enumerate(left):
+            if step.session in seen:
+                continue
+            seen.add(step.session)
+            if best is not None and rank[step.session] >= rank[left[best].session]:
+                continue
+            if not any(conflicts.conflict(before, step) for before in left[:index]):
+                best = index
+        assert best is not None  # the first one can always be taken
+        made.append(left.pop(best).name)
+    return tuple(made)

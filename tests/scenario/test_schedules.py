@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
 
 import pytest
 
 from harness.errors import ScenarioError
+from harness.scenario.conflicts import Related, unplaced
 from harness.scenario.model import Schedule, Session, Step
-from harness.scenario.schedules import LIMIT, _tables, _touched, interleavings, number_of
+from harness.scenario.schedules import LIMIT, interleavings, normal_form, number_of
 
 Order = tuple[str, ...]
 
@@ -92,11 +92,7 @@ def test_random_gives_no_more_than_there_are() -> None:
     assert len(orders(list(interleavings(sessions(9, 9, 9), "random", 50, 1)))) == 50
 
 
-def conflict(one: Step, other: Step) -> bool:
-    return one.session == other.session or _touched(one).conflicts(_touched(other))
-
-
-def classes(made: Sequence[Session]) -> list[set[Order]]:
+def classes(made: Sequence[Session], conflicts: Related) -> list[set[Order]]:
     """Mazurkiewicz's traces by brute force: orders that swaps of independent neighbours turn into each other."""
     steps = {step.name: step for session in made for step in session.steps}
     left = set(orders(list(interleavings(made, "all"))))
@@ -107,13 +103,26 @@ def classes(made: Sequence[Session]) -> list[set[Order]]:
             order = new.pop()
             reached.add(order)
             for index in range(len(order) - 1):
-                if not conflict(steps[order[index]], steps[order[index + 1]]):
+                if not conflicts.conflict(steps[order[index]], steps[order[index + 1]]):
                     swapped = (*order[:index], order[index + 1], order[index], *order[index + 2 :])
                     if swapped not in reached:
                         new.append(swapped)
         left -= reached
         found.append(reached)
     return found
+
+
+def holds_one_of_each_class(made: Sequence[Session], conflicts: Related) -> None:
+    """Assert that what is kept is each class's least order, and that the normal form of each order is the one kept."""
+    kept = orders(list(interleavings(made, "reduced", conflicts=conflicts)))
+    traces = classes(made, conflicts)
+    assert len(kept) == len(set(kept)) == len(traces)
+    steps = {step.name: step for session in made for step in session.steps}
+    rank = {order: number for number, order in enumerate(orders(list(interleavings(made, "all"))))}
+    for trace in traces:
+        least = min(trace, key=rank.__getitem__)
+        assert [order for order in kept if order in trace] == [least]
+        assert {normal_form([steps[name] for name in order], conflicts) for order in trace} == {least}
 
 
 READ_A, READ_B, WRITE_A, WRITE_B = "SELECT x FROM a", "SELECT x FROM b", "UPDATE a SET x = 1", "UPDATE b SET x = 1"
@@ -135,12 +144,9 @@ READ_A, READ_B, WRITE_A, WRITE_B = "SELECT x FROM a", "SELECT x FROM b", "UPDATE
 )
 def test_reduced_keeps_one_of_each_class(texts: dict[str, list[str]]) -> None:
     made = of_texts(**texts)
-    kept = orders(list(interleavings(made, "reduced")))
-    traces = classes(made)
-    assert len(kept) == len(traces)
-    rank = {order: number for number, order in enumerate(orders(list(interleavings(made, "all"))))}
-    for trace in traces:
-        assert [order for order in kept if order in trace] == [min(trace, key=rank.__getitem__)]
+    holds_one_of_each_class(made, unplaced(made))
+    reduced = orders(list(interleavings(made, "reduced")))
+    assert reduced == orders(list(interleavings(made, "reduced", conflicts=unplaced(made))))
 
 
 def test_reduced_of_independent_sessions_is_one() -> None:
@@ -148,51 +154,3 @@ def test_reduced_of_independent_sessions_is_one() -> None:
     assert orders(list(interleavings(made, "reduced"))) == [("A1", "A2", "A3", "B1", "B2", "B3")]
     dependent = of_texts(A=[WRITE_A] * 3, B=[WRITE_A] * 3)
     assert len(list(interleavings(dependent, "reduced"))) == math.comb(6, 3)
-
-
-@pytest.mark.parametrize(
-    ("text", "dialect", "reads", "writes"),
-    [
-        ("SELECT 1", "postgres", set(), set()),
-        ("SELECT count(*) FROM Sale WHERE x = ${y}", "postgres", {"sale"}, set()),
-        ("SELECT a FROM b UNION SELECT c FROM d", "postgres", {"b", "d"}, set()),
-        ("SELECT * FROM t FOR UPDATE", "postgres", set(), {"t"}),
-        ("SELECT * FROM t WITH (UPDLOCK) WHERE id = 1", "tsql", set(), {"t"}),
-        ("UPDATE ${databases.ads}.dbo.campaign SET x = 1", "tsql", set(), {"campaign"}),
-        ("INSERT INTO a SELECT x FROM b", "postgres", set(), {"a", "b"}),
-        ("WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone", "postgres", set(), {"t", "gone"}),
-    ],
-)
-def test_tables(text: str, dialect: str, reads: set[str], writes: set[str]) -> None:
-    assert _tables(text, dialect) == (reads, writes)
-
-
-@pytest.mark.parametrize(
-    ("text", "dialect"),
-    [
-        ("SELECT nextval('s')", "postgres"),
-        ("SELECT pg_advisory_lock(1)", "postgres"),
-        ("SELECT my_function(x) FROM t", "postgres"),
-        ("LOCK TABLE a", "postgres"),
-        ("CREATE TABLE a (x int)", "postgres"),
-        ("SELECT a INTO b FROM c", "tsql"),
-        ("EXEC p", "tsql"),
-        ("GET key:1", "postgres"),
-        ("garbage (", "postgres"),
-    ],
-)
-def test_what_cannot_be_read_touches_everything(text: str, dialect: str) -> None:
-    assert _tables(text, dialect) is None
-
-
-def test_documents_and_ends_touch_everything_begin_nothing() -> None:
-    step = {
-        "end": Step("end", "A", "db", {"*": "commit"}),
-        "find": Step("find", "A", "db", {"mongodb": {"find": "a"}}),
-        "get": Step("get", "A", "db", {"redis": "GET a"}),
-        "both": Step("both", "A", "db", {"postgresql": READ_A, "redis": "GET a"}),
-    }
-    quiet = _touched(Step("begin", "B", "db", {"*": "begin", "redis": None}))
-    for one, other in combinations(step.values(), 2):
-        assert _touched(one).conflicts(_touched(other))
-    assert not quiet.conflicts(_touched(Step("x", "A", "db", {"*": WRITE_A})))
