@@ -56,7 +56,7 @@ def scenario_of(found: Found, observed: Observed, placed: Placed) -> str:
     where = observed.source or observed.workload.value
     made: dict[str, Any] = {
         "title": f"{found.title or found.name}, found at random",
-        "about": f"The transactions of a {found.name} in {where}: their operations on what several of them touch; each object "
+        "about": f"The transactions of a {found.name} in {where}: their operations on what several touch; each object "
         "is a register.",
         "database": placed.logical,
         "levels": Line({placed.engine: Row([placed.level])}),
