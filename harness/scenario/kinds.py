@@ -27,6 +27,8 @@ def kind_of(file: Path) -> Kind:
     if not isinstance(root, yaml.MappingNode):
         return Kind.scenario
     keys = {key.value for key, _ in root.value}
+    if Kind.workload.value in keys:
+        return Kind.workload  # which says how many sessions, too
     if "sessions" in keys:
         return Kind.scenario
-    return next((kind for kind in (Kind.plans, Kind.load, Kind.workload) if kind.value in keys), Kind.scenario)
+    return next((kind for kind in (Kind.plans, Kind.load) if kind.value in keys), Kind.scenario)

@@ -17,6 +17,10 @@ from harness.workloads.result import WorkloadResult
 from harness.workloads.run import Ran, run_workload
 
 
+EXAMPLES = 3
+"""So many of each anomaly are told, with a picture each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A workload on the server that a database has in this run, at one level. ``reason``: why it cannot be run here."""
@@ -78,7 +82,7 @@ def perform(suite: Suite, trial: Trial, now: Callable[[str], None] | None = None
     ran = run_workload(trial.declared, trial.logical, trial.level, suite.databases, source=trial.id, now=now)
     if now is not None:
         now(f"checking {len(ran.observed.transactions)} transactions")
-    report = check(ran.observed, now=now)
+    report = check(ran.observed, examples=EXAMPLES, now=now)
     path, result = keep(suite, _result(suite, trial, ran, report, began), report, ran.observed)
     return Kept(result, report, ran.observed, path)
 

@@ -66,7 +66,7 @@ def scenario_of(found: Found, observed: Observed, placed: Placed) -> str:
         "schedules": "reduced",
         "expect": {placed.engine: {placed.level: Line(finds="nothing", may_refuse=Row(_REFUSALS))}},
     }
-    head = [f"{found.name} ({found.title}), found in {where}.", *found.shown, *found.proof]
+    head = [f"{found.name} ({found.title}), found in {where}.", *(found.proof or found.shown)]
     return "".join(f"# {' '.join(line.split())}\n" for text in head for line in text.splitlines()) + dumped(made)
 
 
