@@ -21,6 +21,7 @@ from harness.explore_cli import explore
 from harness.history_cli import check_history
 from harness.kubernetes_cli import app as kubernetes_app
 from harness.load_cli import app as load_app
+from harness.matrix_cli import matrix
 from harness.mcp_cli import app as mcp_app
 from harness.migrate_cli import migrate, wait
 from harness.monitor_cli import monitor, spelled_out, watch_run
@@ -273,6 +274,7 @@ def report(
 
 app.command()(explore)
 app.command()(compare)
+app.command()(matrix)
 app.command()(scale)
 app.command()(doctor)
 app.command()(monitor)

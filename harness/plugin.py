@@ -31,6 +31,7 @@ pytest_plugins = (
     "harness.plugin_workloads",
     "harness.plugin_etl",
     "harness.plugin_kubernetes",
+    "harness.plugin_matrix",
 )
 
 SUITE = pytest.StashKey[Suite]()

@@ -341,6 +341,7 @@ class Suite:
 
     def _report(self, options: Mapping[str, Any]) -> Path:
         from harness.evidence.store import read_run
+        from harness.matrix.stored import write_matrix
         from harness.report.whole import whole_report  # jinja2: only the owner needs it
 
         self.store.close(
@@ -355,6 +356,8 @@ class Suite:
             }
         )
         run, evidences = read_run(self.store.folder, permutations=False)
+        if any(one.history.matrix for one in evidences):
+            write_matrix(self.store.folder)
         return self.store.write("report.html", whole_report(self.store.folder, run, evidences))
 
     def _host_names(self) -> list[str]:

@@ -37,6 +37,8 @@ _SEPARATE = 4  # cases in one cell of the matrix; more are counted
 _MOST_RAW = 100_000  # characters of a raw plan that the page shows
 _MOST_CHANGES = 200
 _MOST_UNMET = 12
+MATRIX = "matrix.html"
+"""The isolation matrix's own page, beside this one, if the run has one."""
 
 
 @dataclass(slots=True)
@@ -141,6 +143,7 @@ def report_html(
             named=Counter(one.name for one in listed),
             several=len({one.where for one in listed}) > 1,
             matrix=overview.matrix(cases),
+            isolation=MATRIX if extras.folder and (extras.folder / MATRIX).is_file() else "",
             separate=_SEPARATE,
             unmet=overview.unmet([*cases, *special], extras.pairs, extras.loads, extras.etl, extras.workloads),
             most_unmet=_MOST_UNMET,
