@@ -65,7 +65,7 @@ class Bank(Registers):
 
     def reachable(self, number: int, version: Hashable) -> bool:
         """One version that nobody wrote may be the initial one, if nobody said which that is."""
-        if self.registers[number].initial is not None:
+        if self.registers[number].initial is not None or version in self.registers[number].aborted:
             return False
         return self._found.setdefault(number, version) == version
 

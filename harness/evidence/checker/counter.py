@@ -6,12 +6,13 @@ update. An increment whose result nobody saw may have come anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from bisect import bisect_right
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from harness.evidence.checker.inference import Lost
 from harness.evidence.checker.model import Observed, Status, Transaction
-from harness.evidence.checker.registers import BLUR, INITIAL, NOBODY, READ, WRITE, Register, Registers, Touch
+from harness.evidence.checker.registers import BLUR, NOBODY, READ, WRITE, Register, Registers, Touch
 
 
 def infer(observed: Observed, examples: int) -> Counter:
@@ -28,9 +29,7 @@ class Counter(Registers):
         self._unseen: dict[int, list[int]] = {}  # increments that may have counted, whose results nobody saw
         self._falling: set[int] = set()  # counters that do not only grow
         self._same: dict[tuple[int, Hashable], list[int]] = {}  # who left a value that somebody else left, too
-        for transaction in observed.transactions:
-            if transaction.status is Status.fail:
-                continue
+        self._orders: dict[int, list[int]] = {}  # the values of counters that only grow
         super().__init__(observed, examples)
         if self._unseen:
             count = sum(len(one) for one in self._unseen.values())
@@ -84,15 +83,26 @@ class Counter(Registers):
             register.writers[version] = position  # the other one may not have counted at all
         elif mine and (theirs or other == NOBODY):
             self._same.setdefault((number, version), [other] if other >= 0 else []).append(position)
+            register.writers[version] = NOBODY
 
     def _sure(self, position: int) -> bool:
         return self.transactions[position].status is Status.ok
 
-    def total(self, register: Register) -> list[Any] | None:
-        """The numbers in their order."""
-        if any(self.registers[number] is register for number in self._falling):
+    def total(self, number: int, register: Register) -> list[Any] | None:
+        """The numbers in their order, where none was lost: then a counter may have fallen."""
+        if number in self._falling or any(lost.place == number for lost in self.lost):
             return None
-        return sorted(version for version in register.writers if version is not INITIAL)
+        versions = (version for version in register.writers if isinstance(version, int))
+        self._orders[number] = sorted(version for version in versions if self.stayed(register, version))
+        return list(self._orders[number])
+
+    def following(self, number: int, version: Hashable, later: Mapping[Hashable, list[int]]) -> list[int]:
+        """Whose value comes next: of one that nobody is known to have left, the next greater one."""
+        order = self._orders.get(number)
+        if version in later or not order or not isinstance(version, int):
+            return later.get(version, [])
+        place = bisect_right(order, version)
+        return [self.registers[number].writers[order[place]]] if place < len(order) else []
 
     def reachable(self, number: int, version: Hashable) -> bool:
         """Whether increments whose results nobody saw can have led to this value."""

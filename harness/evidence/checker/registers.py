@@ -9,7 +9,7 @@ called more basic than it is (Elle, section 4.2).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ class Register:
     initial: Any = None
     writers: dict[Hashable, int] = field(default_factory=dict)  # by version; NOBODY if two wrote it
     aborted: dict[Hashable, int] = field(default_factory=dict)  # the same, of transactions that failed
-    early: set[Hashable] = field(default_factory=set)  # versions that their own transactions overwrote
+    early: dict[Hashable, int] = field(default_factory=dict)  # who overwrote a version of its own
     readers: dict[Hashable, list[int]] = field(default_factory=dict)
     updates: dict[Hashable, list[int]] = field(default_factory=dict)  # who wrote it after reading this version
     follows: dict[Hashable, Hashable] = field(default_factory=dict)  # for a version what its writer had read
@@ -70,8 +70,8 @@ class Registers:
             self.reads(number, register)
         self._admit()
         for number, register in enumerate(self.registers):
-            self._connect(number, register)
             self.lose(number, register)
+            self._connect(number, register)
         self._note()
 
     def touches(self, transaction: Transaction) -> Iterable[Touch]:
@@ -119,8 +119,8 @@ class Registers:
                         first[number] = version
                     state[number] = version
                 elif kind == WRITE:
-                    if number in last:
-                        register.early.add(last[number])
+                    if number in last and not failed:
+                        register.early[last[number]] = position
                     last[number] = state[number] = version
                     if version is INITIAL:
                         register.ambiguous = register.ambiguous or not failed
@@ -169,11 +169,13 @@ class Registers:
                 continue
             writer = register.writers.get(version)
             if writer is None:
+                if self.reachable(number, version):
+                    continue
                 if version in register.aborted:
                     self._aborted(number, version, register.aborted[version], readers)
-                elif not self.reachable(number, version):
+                else:
                     self._garbage(number, version, readers)
-            elif version in register.early:
+            elif register.early.get(version) == writer:
                 for reader in readers:
                     if reader != writer:
                         self._intermediate(number, version, writer, reader)
@@ -230,12 +232,8 @@ class Registers:
 
     def _parents(self, number: int, register: Register) -> dict[Hashable, Hashable]:
         """For each version that stayed the one that is known to come before it: one of another that stayed, or the first."""
-        stayed = {
-            version: writer
-            for version, writer in register.writers.items()
-            if writer >= 0 and self.present[writer] and version not in register.early
-        }
-        order = self.total(register)
+        stayed = {version for version in register.writers if self.stayed(register, version)}
+        order = self.total(number, register)
         if order is not None:
             chain = [version for version in order if version in stayed]
             return dict(zip(chain, [INITIAL, *chain], strict=False))
@@ -253,7 +251,12 @@ class Registers:
             parents[version] = before
         return parents
 
-    def total(self, register: Register) -> list[Any] | None:
+    def stayed(self, register: Register, version: Hashable) -> bool:
+        """Whether a version is one that a committed transaction left when it ended."""
+        writer = register.writers.get(version, NOBODY)
+        return writer >= 0 and bool(self.present[writer]) and register.early.get(version) != writer
+
+    def total(self, number: int, register: Register) -> list[Any] | None:
         """All versions in their order, if that is known; None otherwise."""
         return None
 
@@ -311,8 +314,13 @@ class Registers:
                     for reader in readers:
                         if reader != writer:
                             add(WR, writer, reader, number)
-            if version in later:
-                self.graph.every(RW, readers, later[version], number)
+            following = self.following(number, version, later)
+            if following:
+                self.graph.every(RW, readers, following, number)
+
+    def following(self, number: int, version: Hashable, later: Mapping[Hashable, list[int]]) -> list[int]:
+        """Who wrote the versions that come right after one, as far as is known."""
+        return later.get(version, [])
 
     def lose(self, number: int, register: Register) -> None:
         """Lost updates: two transactions read one version, and both wrote."""
