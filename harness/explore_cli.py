@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.exploring.explore import Explored, Plan
+    from harness.exploring.reduction import Reduction
     from harness.scenario.model import Case
     from harness.suite import Suite
 
@@ -126,12 +127,11 @@ class _Exploring:
         from harness.exploring.journal import Journal
         from harness.exploring.pool import runner
         from harness.exploring.prove import prove
-        from harness.exploring.reduction import reduction_of
         from harness.exploring.text import proof_lines, show
 
         journal = Journal(self.suite, base.id)
         with progress(f"{base.id}: finding out what conflicts") as now:
-            reduction = reduction_of(self.suite, base, self.plan, now)
+            reduction = self._reduction(base)
             explorer = Explorer(base, self.plan, runner(self.suite, base, self.number), journal, reduction, now)
             if self.prove:
                 explorer.check_proving()
@@ -150,6 +150,15 @@ class _Exploring:
             made = explored.exploration
             tell(f"harness: interrupted: {made.run} of {made.planned} interleavings were run", error=True)
         return explored
+
+    def _reduction(self, base: Case) -> Reduction | None:
+        from harness.exploring.model import Kind
+
+        if self.plan.kind is not Kind.reduced:
+            return None
+        from harness.exploring.reduction import reduction_of  # with sqlglot: it takes a tenth of a second
+
+        return reduction_of(self.suite, base, server=self.plan.server)
 
     def _shrink(self, explored: Explored) -> None:
         from harness.exploring.replay import smallest

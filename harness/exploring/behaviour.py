@@ -19,6 +19,9 @@ from harness.history import ENDINGS, Event, EventKind, RunEnd
 from harness.scenario.expressions import Expression
 from harness.scenario.model import Expectation
 
+AT_THE_END = " at the end"
+"""How the fact of an item is called: ``budget at the end``."""
+
 FOUND = "found"
 """The fact of which phenomena were found."""
 
@@ -31,7 +34,7 @@ def facts(evidence: Evidence) -> dict[str, str]:
         name = event.step if event.attempt == 1 else f"{event.step} (attempt {event.attempt})"
         made[f"{event.session}: {name}"] = _ending(event)
     for item, value in sorted(history.final.items()):
-        made[f"{item} at the end"] = _plain(value)
+        made[f"{item}{AT_THE_END}"] = _plain(value)
     made[FOUND] = ", ".join(sorted(one.value for one in evidence.verdict.phenomena)) or "nothing"
     if history.end is not RunEnd.completed:
         made["the run"] = history.end.value

@@ -8,6 +8,7 @@ Software*, POPL 2005).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -16,7 +17,7 @@ from itertools import count, islice, pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import ScenarioError
-from harness.exploring.behaviour import telling
+from harness.exploring.behaviour import AT_THE_END, FOUND, telling
 from harness.exploring.journal import Journal
 from harness.exploring.model import Exploration, Kind, Order, Outcome, Pair, Ran, Task
 from harness.exploring.trial import Keeping
@@ -30,6 +31,9 @@ DRAWN = 100
 """So many are drawn at random unless it is said how many."""
 
 INSTEAD = "say --schedules random --max-schedules 100, or explore fewer sessions or steps"
+
+_DULL = re.compile(r"ok|\d+ affected|skipped|in failed transaction .*")
+"""What most steps do in most outcomes, or because of what another one did."""
 
 ROUNDS = 20
 """Footprints that still grow then are told of: everything that is known of them was run."""
@@ -252,9 +256,14 @@ def outcomes(runs: Sequence[Ran]) -> list[Outcome]:
 
 
 def _words(ran: Ran, told: Sequence[str]) -> str:
-    """The facts in which it differs from the other outcomes; all that was there at the end, if there is no other one."""
-    names = told or [name for name in ran.facts if name.endswith(" at the end")]
-    return "; ".join(f"{name}: {ran.facts[name]}" for name in names if name in ran.facts)
+    """The facts in which it differs from the other outcomes; all that was there at the end, if there is no other one.
+
+    What was there at the end comes first, and that a statement went well is left out where others say more.
+    """
+    names = [name for name in told or ran.facts if name in ran.facts and (told or name.endswith(AT_THE_END))]
+    more = [name for name in names if not _DULL.fullmatch(ran.facts[name])] or names
+    ranked = sorted(more, key=lambda name: (not name.endswith(AT_THE_END), name != FOUND))
+    return "; ".join(f"{name}: {ran.facts[name]}" for name in ranked)
 
 
 def _time(seconds: float) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from harness import processes
 from harness.errors import HarnessError, StoreError
 from harness.exploring.explore import Runs
+from harness.exploring.ground import Ground
 from harness.exploring.model import Ran, Task
 from harness.exploring.trial import Here, Keeping, Trial, bases, keep, tried
 from harness.scenario.model import Case
@@ -187,16 +188,18 @@ def _work(connection: Connection, settings: Mapping[str, Any], wanted: _Base, to
     """What a process of the pool does: run what it is told, until it is told nothing more."""
     suite = Suite(Settings(**settings))
     last: Any = None
+    ground: Ground | None = None
     try:
         processes.begin()
         base = wanted.find(suite)
+        ground = Ground(suite, base)
         trial: Trial | None = None
         while (do := _next(connection)) is not None:
             if do.keep and trial is not None:
                 connection.send(_Kept(suite.relative(keep(suite, trial))))
             if do.task is None:
                 break
-            ran, trial = tried(suite, base, do.task, touching=touching)
+            ran, trial = tried(suite, base, do.task, ground, touching=touching)
             connection.send(ran)
     except KeyboardInterrupt:
         pass  # the parent wants us to end
@@ -206,6 +209,8 @@ def _work(connection: Connection, settings: Mapping[str, Any], wanted: _Base, to
         last = _plain(error)
     finally:
         processes.deaf()
+        if ground is not None:
+            ground.forget()
         suite.close()
         with contextlib.suppress(OSError):
             connection.send(last if last is not None else suite.tell())

@@ -6,17 +6,16 @@ Footprints only grow: a class is split then, never joined, so what was run befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
-from harness.exploring.model import Kind, Order, Pair
-from harness.scenario.conflicts import Access, Conflicts, Footprint, footprints
+from harness.exploring.model import Order, Pair
+from harness.scenario.conflicts import Access, Footprint, conflicts_of, footprints
 from harness.scenario.model import Case, Step
 from harness.scenario.schedules import interleavings, normal_form
 
 if TYPE_CHECKING:
-    from harness.exploring.explore import Plan
     from harness.suite import Suite
 
 
@@ -30,8 +29,7 @@ class Reduction:
         self._renew()
 
     def _renew(self) -> None:
-        levels = {placed.alias: placed.level for placed in self._case.databases}
-        self.conflicts = Conflicts(self._case.scenario.sessions, self.footprints, levels)
+        self.conflicts = conflicts_of(self._case, self.footprints)
 
     def grow(self, touched: Mapping[str, frozenset[Access]]) -> bool:
         """Take in what a run showed; whether anything of it was unforeseen."""
@@ -55,25 +53,14 @@ class Reduction:
         return normal_form([self._steps[name] for name in order], self.conflicts)
 
     def pairs(self) -> list[Pair]:
-        """The pairs of steps whose order matters, and why."""
-        made = []
+        """The pairs of steps whose order matters, and why. ``learned``: the statements alone would not have told."""
+        told, made = conflicts_of(self._case), []
         for one, other in combinations(self._case.scenario.sessions, 2):
             for first, second in product(one.steps, other.steps):
                 if self.conflicts.conflict(first, second):
-                    why = self.conflicts.why(first, second)
-                    made.append(
-                        Pair(first=first.name, second=second.name, why=why, learned=self._learned(first, second))
-                    )
+                    why, learned = self.conflicts.why(first, second), not told.conflict(first, second)
+                    made.append(Pair(first=first.name, second=second.name, why=why, learned=learned))
         return made
-
-    def _learned(self, first: Step, second: Step) -> bool:
-        """Whether the statements alone would not have told."""
-        plain = Conflicts(
-            self._case.scenario.sessions,
-            static(self._case),
-            {placed.alias: placed.level for placed in self._case.databases},
-        )
-        return not plain.conflict(first, second)
 
 
 def static(case: Case) -> Mapping[str, Footprint]:
@@ -81,14 +68,12 @@ def static(case: Case) -> Mapping[str, Footprint]:
     return footprints(case.scenario, {placed.alias: placed.engine for placed in case.databases})
 
 
-def reduction_of(suite: Suite, case: Case, plan: Plan, now: Callable[[str], None]) -> Reduction | None:
-    """The reduction that an exploration asks for; its footprints from the server, too, unless the plan says no.
+def reduction_of(suite: Suite, case: Case, *, server: bool = True) -> Reduction:
+    """The reduction of a case; with ``server``, its footprints are what serial runs of it showed, too.
 
     Raises what running the case may raise.
     """
-    if plan.kind is not Kind.reduced:
-        return None
-    if not plan.server:
+    if not server:
         return Reduction(case)
     from harness.exploring.scout import scout
 

@@ -257,7 +257,7 @@ def _kinds(explored: Explored) -> Iterable[str]:
 
 def _place(suite: Suite, base: Case, write: Path | None, number: int) -> Path:
     """Where the file goes: what was asked for, or the results; the second one has a number."""
-    file = write or suite.open_results() / f"{folder_name(base.id)}-smallest.yaml"
+    file = write or suite.open_results() / f"{folder_name(base.id).replace('@', '-')}-smallest.yaml"
     return file if number == 0 else file.with_stem(f"{file.stem}-{number + 1}")
 
 

@@ -11,6 +11,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TypeVar
@@ -19,6 +20,7 @@ from harness.errors import HarnessError, ServerUnavailable, StoreError
 from harness.evidence.model import Evidence
 from harness.exploring.behaviour import STRONG, invariants, signature
 from harness.exploring.deltas import ddmin
+from harness.exploring.ground import Ground
 from harness.exploring.model import Order, Shrunk, Size
 from harness.exploring.replay import replay_text
 from harness.exploring.trial import attempt
@@ -55,15 +57,16 @@ def shrink(suite: Suite, case: Case, *, wanted: Sequence[str] = (), now: Callabl
     Raises HarnessError if nothing can be run.
     """
     began = time.perf_counter()
-    made = _Shrinking(suite, case, tuple(wanted), now or (lambda line: None))
     order: Order = tuple(entry.step for entry in case.schedule.entries)
-    before = made.size(order)
-    confirmed, evidences = made.confirm(order)
-    if confirmed:
-        made.patience = max(LEAST_PATIENCE, PATIENCE * max(evidence.history.seconds for evidence in evidences))
-        order = made.smallest(order)
-        made.patience = math.inf
+    with closing(Ground(suite, case)) as ground:
+        made = _Shrinking(suite, case, tuple(wanted), now or (lambda line: None), ground)
+        before = made.size(order)
         confirmed, evidences = made.confirm(order)
+        if confirmed:
+            made.patience = max(LEAST_PATIENCE, PATIENCE * max(evidence.history.seconds for evidence in evidences))
+            order = made.smallest(order)
+            made.patience = math.inf
+            confirmed, evidences = made.confirm(order)
     small = made.case(order)
     return Shrunk(
         case=small,
@@ -88,6 +91,7 @@ class _Shrinking:
     whole: Case
     wanted: tuple[str, ...]
     now: Callable[[str], None]
+    ground: Ground
     runs: int = 0
     patience: float = math.inf  # seconds that a step of a candidate may take: one without its 'commit' hangs
     _known: dict[Order, bool] = field(default_factory=dict)
@@ -152,7 +156,7 @@ class _Shrinking:
         self.runs += 1
         self.now(f"{self.whole.id}: {self.size(order)}; {self.runs} runs")
         try:
-            evidence = attempt(self.suite, case).evidence
+            evidence = attempt(self.suite, case, self.ground).evidence
         except (StoreError, ServerUnavailable):
             raise
         except HarnessError:

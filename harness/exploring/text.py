@@ -45,15 +45,17 @@ def headline(made: Exploration) -> Iterator[str]:
     yield text
     if made.interrupted:
         yield f"interrupted: {made.run:,} of {made.planned:,} were run"
-    rate = f", {made.run / made.seconds:.1f} a second" if made.run and made.seconds else ""
+    ran = sum(one.runs for one in made.outcomes)  # a proof has run those that were spared, too
+    rate = f", {ran / made.seconds:.1f} a second" if ran and made.seconds else ""
     by = f" by {made.processes} processes" if made.processes > 1 else ""
     failing = f"{made.failing:,} failing" if made.failing else "none failing"
     yield f"{failing}; {elapsed(made.seconds)}{rate}{by}"
 
 
 def _outcomes(made: Exploration) -> RenderableType:
+    ran = sum(one.runs for one in made.outcomes)
     different = f"{len(made.outcomes)} different outcomes" if len(made.outcomes) > 1 else "one outcome"
-    table = Table(title=f"{different} in {counted(made.run, 'interleaving')}", title_justify="left", expand=False)
+    table = Table(title=f"{different} in {counted(ran, 'interleaving')}", title_justify="left", expand=False)
     table.add_column("", no_wrap=True)
     table.add_column("times", justify="right")
     table.add_column("what happened", overflow="fold")

@@ -11,7 +11,9 @@ from harness.errors import HarnessError, ScenarioError, ServerUnavailable, Store
 from harness.evidence.model import Evidence
 from harness.evidence.verdict import judge
 from harness.exploring.behaviour import facts, fingerprint, signature
+from harness.exploring.ground import Ground
 from harness.exploring.model import Ran, Task
+from harness.history import RunEnd
 from harness.report.timeline import timeline_svg
 from harness.report.waits import waits_svg
 from harness.runner.case import Play
@@ -66,11 +68,18 @@ class Trial:
     play: Play
 
 
-def attempt(suite: Suite, case: Case) -> Trial:
-    """Run a case on throw-away databases and judge it. Raises as ``Suite.run``."""
+def attempt(suite: Suite, case: Case, ground: Ground | None = None) -> Trial:
+    """Run a case, on a database of ``ground`` if that has one for it, and judge it. Raises as ``Suite.run``."""
     began, at = time.perf_counter(), time.time()
-    with Stage(case, suite.databases, meanwhile=suite.meanwhile, hosts=suite.hosts) as stage:
-        play = Play(case, stage).run()
+    clean = False
+    try:
+        lent = ground.lend() if ground is not None else None
+        with Stage(case, suite.databases, lent, suite.meanwhile, suite.hosts) as stage:
+            play = Play(case, stage).run()
+        clean = play.end[0] is RunEnd.completed and not stage.watch.gone
+    finally:
+        if ground is not None and not clean:
+            ground.forget()
     history = play.history().model_copy(update={"file": suite.relative(case.scenario.file)})
     evidence = Evidence(
         run=suite.settings.run_id,
@@ -87,11 +96,13 @@ def keep(suite: Suite, trial: Trial) -> Path:
     return suite.keep(trial.evidence, pictures, trial.seconds, trial.began)
 
 
-def tried(suite: Suite, base: Case, task: Task, *, touching: bool = False) -> tuple[Ran, Trial | None]:
+def tried(
+    suite: Suite, base: Case, task: Task, ground: Ground | None = None, *, touching: bool = False
+) -> tuple[Ran, Trial | None]:
     """What became of a schedule, and its evidence. Raises StoreError and ServerUnavailable: no other could be run either."""
     case = scheduled(base, task)
     try:
-        trial = attempt(suite, case)
+        trial = attempt(suite, case, ground)
     except (StoreError, ServerUnavailable):
         raise
     except HarnessError as error:  # this schedule cannot be run; others may
@@ -112,7 +123,7 @@ def tried(suite: Suite, base: Case, task: Task, *, touching: bool = False) -> tu
 class Keeping:
     """Whose evidence is kept: of each outcome the first ones, of failures some more, and not of all."""
 
-    MOST_FAILING = 20
+    MOST_FAILING = 5
     """Failures of one outcome whose evidence is kept; the others are counted and have their lines."""
 
     def __init__(self) -> None:
@@ -141,8 +152,12 @@ class Here:
 
     def runs(self, tasks: Sequence[Task], keeping: Keeping) -> Iterator[Ran]:
         """What becomes of each one, in their order. Raises StoreError, ServerUnavailable."""
-        for task in tasks:
-            ran, trial = tried(self.suite, self.base, task, touching=self.touching)
-            if trial is not None and keeping.wants(ran):
-                ran.evidence = self.suite.relative(keep(self.suite, trial))
-            yield ran
+        ground = Ground(self.suite, self.base)
+        try:
+            for task in tasks:
+                ran, trial = tried(self.suite, self.base, task, ground, touching=self.touching)
+                if trial is not None and keeping.wants(ran):
+                    ran.evidence = self.suite.relative(keep(self.suite, trial))
+                yield ran
+        finally:
+            ground.forget()
