@@ -64,6 +64,7 @@ class WorkloadItem(pytest.Item):
         """Run, check, judge, keep; fail with a text that needs no traceback."""
         from harness.plugin import SUITE, short
         from harness.report.checked import report_text
+        from harness.workloads.judge import telling
         from harness.workloads.perform import perform
 
         try:
@@ -80,7 +81,7 @@ class WorkloadItem(pytest.Item):
             wrong = "\n".join(f"  {line}" for line in kept.result.mismatches)
             raise WorkloadFailed(
                 f"{kept.result.title}\n\nexpected: {kept.result.expected}\n\nwhat is not so:\n{wrong}\n\n"
-                f"{report_text(kept.report)}\nagain: harness workload run {kept.result.file} -k '{self.trial.id}'\n"
+                f"{report_text(telling(self.trial.expected, kept.report))}\nagain: harness workload run {kept.result.file} -k '{self.trial.id}'\n"
                 f"evidence: {path}"
             )
 

@@ -12,7 +12,7 @@ from harness.evidence.checker.model import Workload
 from harness.scenario.problems import error_of, unknown
 from harness.scenario.source import Source, read
 from harness.vocabulary import LEVELS
-from harness.workloads.model import Declared, Expected, ExpectedWritten, WorkloadWritten
+from harness.workloads.model import ANYTHING, Declared, Expected, ExpectedWritten, WorkloadWritten
 
 ANY = "any"
 
@@ -85,6 +85,8 @@ def _expectations(source: Source, written: WorkloadWritten) -> dict[str, dict[st
 def _expected(source: Source, one: ExpectedWritten, at: tuple[str, ...]) -> Expected:
     for key in ("finds", "allows"):
         for name in getattr(one, key):
+            if (key, name) == ("allows", ANYTHING):
+                continue
             if name.removesuffix("-process").removesuffix("-realtime") not in TITLES:
                 raise source.error(unknown("anomaly", name, TITLES), *at, key)
     try:

@@ -54,6 +54,10 @@ def promised(engine: str, level: str, units: str = TRANSACTIONS) -> str:
     return PROMISED.get(engine, {}).get(level, "") if units == TRANSACTIONS else ""
 
 
+ANYTHING = "anything"
+"""Instead of an anomaly's name, of those that are allowed: every one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What a history must and may show. With ``level``, it may show whatever does not exclude that level."""
@@ -73,6 +77,8 @@ class Expected:
         parts += [f"may find {', '.join(self.allows)}"] if self.allows else []
         if self.level:
             return "; ".join([*parts, f"nothing that excludes {self.level}"])
+        if ANYTHING in self.allows:
+            return "; ".join(parts)
         return "; ".join([*parts, "nothing else" if parts else "nothing"])
 
 
@@ -139,7 +145,7 @@ class ExpectedWritten(Written):
     """What is expected at a level."""
 
     finds: Anomalies = Field(default=[], description="anomalies that must be found, by Adya's names: G-single")
-    allows: Anomalies = Field(default=[], description="anomalies that may be found")
+    allows: Anomalies = Field(default=[], description="anomalies that may be found, or anything")
     level: str = Field(default="", description="whatever does not exclude this level may be found: snapshot isolation")
 
 
