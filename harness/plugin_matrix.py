@@ -29,6 +29,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     from harness.matrix.text import matrix_text
 
     terminalreporter.section("isolation matrix")
-    for line in matrix_text(matrix, max(terminalreporter._tw.fullwidth, 100)).splitlines():
+    for line in matrix_text(matrix, max(terminalreporter._tw.fullwidth, 80)).splitlines():
         terminalreporter.write_line(line)
     terminalreporter.write_line(f"matrix: {short(page.parent / HTML, config)}")

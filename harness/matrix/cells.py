@@ -150,6 +150,9 @@ def _passed_over(read: Op, write: Op) -> bool:
     """Whether ``write`` was done before the read began, came after the version that the read saw, and was not seen."""
     if write.action != "w" or write.item != read.item or write.transaction is read.transaction:
         return False
+    writer = write.transaction
+    if writer.finished and not writer.committed and writer.end < read.start:
+        return False  # rolled back by then: there is nothing to be seen
     seen = read.version.write if read.version else None
     return write is not seen and write.seq < read.start and (seen is None or write.seq > seen.seq)
 
@@ -293,6 +296,8 @@ def _missing(rows: Sequence[Row], kept: Sequence[Row]) -> Iterator[Missing]:
     for row in {row.stand_in: row for row in rows if row.stand_in and row.stand_in not in ran}.values():
         levels = sorted(LEVELS.get(row.stand_in, ()), key=_WEAKEST_FIRST.index)
         yield Missing(
+            server=PRODUCTS.get(row.stand_in, row.stand_in),
+            logical=row.logical,
             what=f"{PRODUCTS.get(row.stand_in, row.stand_in)} at {', '.join(levels)}",
             why=f"{row.logical} is on {row.product} here; set {row.logical.upper()}_URL or take --servers=containers",
         )

@@ -23,6 +23,9 @@ def table_markdown(matrix: Matrix, *, linked: bool = False) -> str:
             made.append(
                 f"| {server} | {_escaped(words.asked(row))} | {_escaped(words.given(row))} | {' | '.join(cells)} |"
             )
+    for one in matrix.missing:
+        if one.server:
+            made.append(f"| {_escaped(one.server)} | {words.ALL} | | {' | '.join(NOT_RUN for _ in HERMITAGE)} |")
     return "\n".join(made) + "\n"
 
 

@@ -133,8 +133,10 @@ class Row(Record):
 
 
 class Missing(Record):
-    """Rows that are not there, and why."""
+    """What is not there, and why. ``server``: it is all levels of that one, where another one stood in for it."""
 
+    server: str = ""
+    logical: str = ""
     what: str
     why: str
 

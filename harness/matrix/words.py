@@ -12,6 +12,9 @@ HOW = (
     "o nothing could come in between"
 )
 
+ALL = "all its levels"
+"""The only row of a server that was not there."""
+
 
 def server(row: Row) -> str:
     """``SecantusDB 0.7.0b3, a stand-in for MongoDB``."""
