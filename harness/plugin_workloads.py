@@ -79,10 +79,11 @@ class WorkloadItem(pytest.Item):
         self.user_properties.append(("verdict", f"{kept.result.status}: {kept.result.shown}"))
         if kept.result.mismatches:
             wrong = "\n".join(f"  {line}" for line in kept.result.mismatches)
+            told = report_text(telling(self.trial.expected, kept.report))
+            again = f"harness workload run {kept.result.file} -k '{self.trial.id}'"
             raise WorkloadFailed(
                 f"{kept.result.title}\n\nexpected: {kept.result.expected}\n\nwhat is not so:\n{wrong}\n\n"
-                f"{report_text(telling(self.trial.expected, kept.report))}\nagain: harness workload run {kept.result.file} -k '{self.trial.id}'\n"
-                f"evidence: {path}"
+                f"{told}\nagain: {again}\nevidence: {path}"
             )
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

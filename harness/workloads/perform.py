@@ -16,7 +16,6 @@ from harness.workloads.model import Declared, Expected
 from harness.workloads.result import WorkloadResult
 from harness.workloads.run import Ran, run_workload
 
-
 EXAMPLES = 3
 """So many of each anomaly are told, with a picture each."""
 
