@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.evidence.checker.model import Key, MicroOp, Status, Workload
-from harness.evidence.elle.edn import Symbol, Unreadable
+from harness.evidence.elle.edn import Keyword, Symbol, Unreadable
 from harness.evidence.elle.pairing import Pair, short
 
 COUNTER = "counter"
@@ -47,7 +47,7 @@ def infer(pairs: Sequence[Pair]) -> Workload:
 
 
 def _not_known(pair: Pair) -> Unreadable:
-    what = f":f {short(pair.f)}, :value {short(pair.value)}"
+    what = f":f {short(Keyword(pair.f))}, :value {short(pair.value)}"
     return _wrong(
         pair,
         f"{what} is none that is known: a transaction is [[:append KEY ELEMENT] [:r KEY LIST] [:w KEY VALUE] …]; Jepsen's"

@@ -12,7 +12,7 @@ from typing import Any
 from harness.errors import did_you_mean
 from harness.evidence.checker.model import Key, Status
 from harness.evidence.elle import edn
-from harness.evidence.elle.edn import Unreadable
+from harness.evidence.elle.edn import Keyword, Unreadable
 
 ABOUT = "harness"
 """What the ``:f`` of our own operation is, of the process ``:nemesis``, which Elle passes over: see write.py."""
@@ -122,6 +122,8 @@ def _wrong(number: int, offset: int, message: str) -> Unreadable:
 
 def short(value: Any) -> str:
     """A value as a message shows it: as EDN, and not all of it."""
+    if isinstance(value, list) and value and isinstance(value[0], str):  # a micro-operation begins with its keyword
+        value = [Keyword(value[0]), *value[1:]]
     try:
         said = edn.dumps(value)
     except (TypeError, RecursionError):
@@ -134,7 +136,7 @@ def _type_said(kind: Any) -> str:
     if kind is None:
         return f"there is no :type; {wanted}"
     hint = did_you_mean(kind, TYPES) if isinstance(kind, str) else ""
-    return f"its :type is {short(kind)}{hint}; {wanted}"
+    return f"its :type is {short(Keyword(kind) if isinstance(kind, str) else kind)}{hint}; {wanted}"
 
 
 def _process(op: dict[str, Any], number: int, offset: int) -> Key | None:
