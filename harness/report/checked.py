@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.evidence.checker.levels import LATTICE
 from harness.evidence.checker.model import Found, Observed, Report
 from harness.report import assets, words
 from harness.report.cycles import cycle_svg
@@ -157,7 +158,8 @@ def _headline(one: Found) -> str:
 
 
 def _levels(levels: Sequence[str]) -> str:
-    return ", ".join(levels) or "none"
+    """Levels by name. Twenty-five of them would hide that nothing is left."""
+    return "all, even read uncommitted" if set(LATTICE) <= set(levels) else ", ".join(levels) or "none"
 
 
 def _edges(report: Report) -> str:

@@ -27,11 +27,11 @@ _MOST_ELEMENTS = 10  # of a list that was read
 COLOURS = {"ww": "server2", "wr": "server1", "rw": "server4", "process": "soft", "realtime": "soft"}
 _DASHES = {"ww": "", "wr": "8 4", "rw": "2 4", "process": "10 4 2 4", "realtime": "10 4 2 4"}
 _MEANINGS = {
-    "ww": "ww: overwrites",
-    "wr": "wr: reads what it wrote",
-    "rw": "rw: did not see what it wrote",
-    "process": "session: one after the other",
-    "realtime": "real time: ended before",
+    "ww": "ww: the next one overwrote it",
+    "wr": "wr: the next one read it",
+    "rw": "rw: did not see what the next one wrote",
+    "process": "session: it did the next one later",
+    "realtime": "real time: it had ended before the next one began",
 }
 _SIDES = {"ww": ("write", "write"), "wr": ("write", "r"), "rw": ("r", "write")}
 _SAID = {Status.ok: "", Status.fail: "failed", Status.info: "nobody knows what became of it"}
