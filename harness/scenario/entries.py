@@ -76,7 +76,8 @@ def _made(reading: Reading, cast: Cast, name: str, written: MadeWritten, path: K
     kind = written if isinstance(written, str) else "all"
     made = Made(name or kind, kind, strict=strict, place=place)
     try:
-        next(interleavings(cast.sessions, "all"))  # too many for all are too many to be looked through for the reduced
+        if kind == "all":  # how many reduced ones there are is seen for each case
+            next(interleavings(cast.sessions, "all"))
     except ScenarioError as error:
         raise reading.error(error.message, *path) from None
     return made

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.errors import ScenarioError
+from harness.scenario.cases import cases
+from harness.scenario.conflicts import conflicts_of
 from harness.scenario.made import made_schedules, number_made, restricted
-from harness.scenario.model import Made, Placed, Schedule
+from harness.scenario.model import Made, Placed, Scenario, Schedule
+from harness.scenario.schedules import interleavings
 
 from .files import changed, loaded, scheduled
 from .test_errors import refused
@@ -165,3 +170,52 @@ def test_only_steps_that_have_a_place(tmp_path: Path) -> None:
     assert [one.name for one in made] == ["x-1", "x-2", "x-3"]
     scenario = loaded(tmp_path, changed("FORM", "schedule: all", TWO))
     assert [one.name for one in restricted(scenario.sessions, frozenset({"b1"}))] == ["B"]
+
+
+MANY = """\
+title: Very many
+database: promptsales
+sessions:
+  A: {setup: begin, steps: {A_STEPS}}
+  B: {setup: begin, steps: {B_STEPS}}
+schedule: [a0, b0]
+expect: {postgresql: {}}
+"""
+
+
+def many(folder: Path) -> Scenario:
+    """12,870 interleavings."""
+    text = MANY
+    for row, name in enumerate("ab"):
+        steps = (f"{name}{n}: UPDATE t SET x = {n} WHERE id = {row}" for n in range(8))
+        text = text.replace(f"{{{name.upper()}_STEPS}}", f"{{{', '.join(steps)}}}")
+    return loaded(folder, text)
+
+
+def test_reduced_ones_are_those_of_the_engine_and_the_level(tmp_path: Path) -> None:
+    text = changed("FORM", "schedule: reduced", TWO)
+    scenario = loaded(tmp_path, text)
+    committed = list(made_schedules(scenario, scenario.made[0], PLACED))
+    serializable = list(made_schedules(scenario, scenario.made[0], (replace(PLACED[0], level="serializable"),)))
+    assert len(committed) < len(serializable) <= 20
+    case = next(cases(scenario, lambda logical: ("postgresql", False)))
+    told = interleavings(scenario.sessions, "reduced", conflicts=conflicts_of(case))
+    assert orders(committed) == orders(list(told))
+
+
+def test_of_too_many_the_first_or_some_are_made_all_the_same(tmp_path: Path) -> None:
+    scenario = many(tmp_path)
+    first = list(made_schedules(scenario, Made("all", "all", count=3), PLACED))
+    assert orders(first) == [
+        [*(f"a{n}" for n in range(8)), *(f"b{n}" for n in range(8))],
+        [*(f"a{n}" for n in range(7)), "b0", "a7", *(f"b{n}" for n in range(1, 8))],
+        [*(f"a{n}" for n in range(7)), "b0", "b1", "a7", *(f"b{n}" for n in range(2, 8))],
+    ]
+    assert [one.name for one in first] == ["all-00001", "all-00002", "all-00003"]
+    drawn = list(made_schedules(scenario, Made("all", "all", count=3, seed=5), PLACED))
+    assert orders(drawn) == orders(list(made_schedules(scenario, Made("all", "all", count=3, seed=5), PLACED)))
+    assert len({tuple(order) for order in orders(drawn)}) == 3
+    with pytest.raises(
+        ScenarioError, match=r"case\.yaml: 12,870 interleavings are too many .*: say --schedules random"
+    ):
+        list(made_schedules(scenario, Made("all", "all"), PLACED))
