@@ -33,7 +33,12 @@ def matrix(
         typer.Option("--run", metavar="RUN", help="tabulate a stored run again: its id or folder, or latest"),
     ] = None,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="write the table for a README, too; -: print it")
+        Path | None,
+        typer.Option(
+            "--markdown",
+            metavar="FILE",
+            help="write the table there, too (a README: between <!-- matrix --> and <!-- /matrix -->); -: print it",
+        ),
     ] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write the page there, too")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="set it beside Hermitage's table")] = False,
@@ -133,14 +138,15 @@ def _play(suite: Suite, cases: Sequence[Case], played: Played) -> None:
 def _write(made: Matrix, folder: Path, markdown: Path | None, html: Path | None) -> None:
     """Write the table and the page where the user wants them, too. Raises StoreError."""
     from harness.matrix.html import matrix_html
-    from harness.matrix.markdown import between, readme_markdown
+    from harness.matrix.markdown import whole_markdown, written
 
     try:
         if markdown == Path("-"):
-            tell(readme_markdown(made).rstrip("\n"))
+            tell(whole_markdown(made).rstrip("\n"))
         elif markdown is not None:
             before = markdown.read_text(encoding="utf-8") if markdown.is_file() else ""
-            markdown.write_text(between(before, readme_markdown(made)), encoding="utf-8")
+            text = written(before, made, spanish=markdown.name.endswith(".es.md"))
+            markdown.write_text(text, encoding="utf-8")
         if html is not None:
             html.write_text(matrix_html(made, os.path.relpath(folder, html.resolve().parent)), encoding="utf-8")
     except (OSError, ValueError) as error:

@@ -37,31 +37,42 @@ def _cell(cell: Cell | None, *, linked: bool) -> str:
     return f"[{said}](<{evidence}>)" if linked and evidence else said
 
 
-def readme_markdown(matrix: Matrix, *, linked: bool = False) -> str:
-    """What stands in a README: the table, its legend, what was not run."""
+def whole_markdown(matrix: Matrix, *, linked: bool = False) -> str:
+    """The table, its legend, and what is not in it."""
     missing = [f"{NOT_RUN} {one.what}: {one.why}." for one in matrix.missing]
     notes = [f"{note}." for note in matrix.notes]
     below = "  \n".join(_escaped(line) for line in (f"{words.LEGEND}.", f"{words.HOW}.", *notes, *missing))
     return f"{table_markdown(matrix, linked=linked)}\n{below}\n"
 
 
+def readme_markdown(matrix: Matrix, *, spanish: bool = False) -> str:
+    """What stands in a README, between its markers: the table and its legend."""
+    text = f"{table_markdown(matrix)}\n{_escaped(words.LEGEND)}.  \n{_escaped(words.HOW)}.\n"
+    for english, other in words.SPANISH.items() if spanish else ():
+        text = text.replace(english, other)
+    return text
+
+
 OPENING, CLOSING = "<!-- matrix -->", "<!-- /matrix -->"
 
 
-def between(text: str, table: str) -> str:
-    """``text`` with ``table`` between its markers; without markers, the table alone. Raises ValueError if one is missing."""
+def written(text: str, matrix: Matrix, *, spanish: bool = False) -> str:
+    """``text`` with the table between its markers; without markers all there is to say.
+
+    Raises ValueError if one of the markers is missing.
+    """
     if OPENING not in text and CLOSING not in text:
-        return table
+        return whole_markdown(matrix)
     before, opening, rest = text.partition(OPENING)
     _, closing, after = rest.partition(CLOSING)
     if not opening or not closing:
         raise ValueError(f"of {OPENING} and {CLOSING} one is missing, or they stand in the wrong order")
-    return f"{before}{opening}\n\n{table}\n{closing}{after}"
+    return f"{before}{opening}\n\n{readme_markdown(matrix, spanish=spanish)}\n{closing}{after}"
 
 
 def matrix_markdown(matrix: Matrix) -> str:
     """``matrix.md``: the table, the comparison with Hermitage, and for each cell what decided it."""
-    made = [f"# Isolation matrix of run {_escaped(matrix.run)}", "", readme_markdown(matrix, linked=True)]
+    made = [f"# Isolation matrix of run {_escaped(matrix.run)}", "", whole_markdown(matrix, linked=True)]
     made += [
         "## Beside Hermitage",
         "",

@@ -15,6 +15,29 @@ HOW = (
 ALL = "all its levels"
 """The only row of a server that was not there."""
 
+SPANISH = {
+    "asked for": "pedido",
+    "given": "dado",
+    ", same as ": ", igual que ",
+    ", a stand-in for ": ", sustituto de ",
+    ", in the place of ": ", en lugar de ",
+    "none: less than": "ninguno: menos que",
+    ", but G1a not tried": ", pero G1a sin probar",
+    ALL: "todos sus niveles",
+    "without transactions": "sin transacciones",
+    "plain commands": "comandos sueltos",
+    "Lua script": "script de Lua",
+    "prevented, ✗ came about, – not run (why: below), ? cut off, ! not as the scenario expects": (
+        "impedida, ✗ ocurrió, – no se ejecutó (por qué: abajo), ? cortado, ! no es lo que el escenario espera"
+    ),
+    "What the server did: b somebody waited, r somebody was refused, v a read saw an older version, "
+    "o nothing could come in between": (
+        "Lo que hizo el servidor: b alguien esperó, r alguien fue rechazado, v una lectura vio una versión anterior, "
+        "o nada pudo interponerse"
+    ),
+}
+"""What of a README's table is not said in the field's own terms."""
+
 
 def server(row: Row) -> str:
     """``SecantusDB 0.7.0b3, a stand-in for MongoDB``."""
