@@ -10,7 +10,9 @@ Kingsbury and Alvaro, *Elle: Inferring Isolation Anomalies from Experimental Obs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from harness.errors import HarnessError
 from harness.evidence.checker import bank, counter, list_append, rw_register
@@ -51,8 +53,25 @@ def check(
     does what had ended before something else began (``-realtime``). Of each anomaly the ``examples`` smallest are told.
     ``now`` is told what is being done. Raises :class:`HistoryError`.
     """
-    tell = now or (lambda _: None)
     _validate(observed)
+    with _collector_paused():
+        return _check(observed, process, realtime, examples, now or (lambda _: None))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """The collector would look again and again at hundreds of thousands of lists, all of which are needed."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _check(observed: Observed, process: bool, realtime: bool, examples: int, tell: Callable[[str], None]) -> Report:
     tell("inferring dependencies")
     try:
         inference = INFER[observed.workload](observed, examples)

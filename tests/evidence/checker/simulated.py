@@ -51,7 +51,9 @@ class Store:
         self.failing, self.unknown = failing, unknown
         self.fresh = fresh  # so many appends, then the key is left for a new one; 0: never
         self.until = until  # the balance of each account at most
-        self.keys: list[Key] = [f"k{number}" for number in range(keys)] if workload is Workload.bank else list(range(keys))
+        self.keys: list[Key] = (
+            [f"k{number}" for number in range(keys)] if workload is Workload.bank else list(range(keys))
+        )
         self.newest = keys
         self.state: dict[Key, Any] = {}
         if workload is Workload.bank:
@@ -90,15 +92,19 @@ class Store:
         if session.state == "idle":
             chance = self.random.random()
             session.fate = (
-                Status.fail if chance < self.failing else Status.info if chance < self.failing + self.unknown else Status.ok
+                Status.fail
+                if chance < self.failing
+                else Status.info
+                if chance < self.failing + self.unknown
+                else Status.ok
             )
             session.invoked, session.place = self.tick(), len(self.made)
             self.made.append(None)
             session.wanted, session.ops, session.written = self.invent(), [], {}
             session.state = "invoked"
         elif session.state == "invoked":
-            session.view = dict(self.state)
-            session.versions = dict(self.version)
+            session.view = self.now(session)
+            session.versions = {key: self.version.get(key, 0) for _, key, _ in session.wanted}
             session.state = "begun"
             if self.isolation == SERIAL:
                 self.execute(session)
@@ -111,12 +117,17 @@ class Store:
                 session.state = "over"
             else:
                 kept = dict(session.view)
-                session.view = dict(self.state)
+                session.view = self.now(session)
                 for key, ops in session.written.items():
                     session.view[key] = self.replay(self.state.get(key), ops, kept[key])
                 self.one(session, session.wanted.pop(0))
         else:
             self.end(session)
+
+    def now(self, session: Session) -> dict[Key, Any]:
+        """The state of what a transaction works on."""
+        keys = {key: None for _, key, _ in session.wanted} | dict.fromkeys(session.written)
+        return {key: self.state[key] for key in keys if key in self.state}
 
     def execute(self, session: Session) -> None:
         while session.wanted:
