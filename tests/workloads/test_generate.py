@@ -96,5 +96,3 @@ def test_at_the_end_everything_is_read_once() -> None:
     assert [op.key for op in ops] == list(made.keys)
     assert {op.f for op in ops} == {"r"}
     assert max(len(program.ops) for program in made.final) <= 50
-
-
