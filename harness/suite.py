@@ -33,6 +33,7 @@ from harness.runner.remote.specs import HostSpec
 from harness.runner.secrecy import HIDDEN
 from harness.runner.stage import Stage
 from harness.scenario.cases import cases
+from harness.scenario.conflicts_model import Access
 from harness.scenario.files import read_scenario
 from harness.scenario.model import Case, Scenario
 from harness.servers import Servers, open_servers, resolve_mode
@@ -68,6 +69,7 @@ class Result:
     evidence: Evidence
     path: Path  # of evidence.json
     seconds: float
+    touched: Mapping[str, frozenset[Access]] = field(default_factory=dict)  # by step, if that was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +177,19 @@ class Suite:
                 self.servers.listen(here, clients)
             self._reached = True
 
-    def run(self, case: Case) -> Result:
-        """Run a case, judge it, keep its evidence.
+    def run(self, case: Case, *, touching: bool = False) -> Result:
+        """Run a case, judge it, keep its evidence; with ``touching``, the servers are asked what each step touched.
 
         Raises ServerUnavailable (skip), and any other HarnessError if the case could not be run at all.
         """
         results: list[Result] = []
-        self.run_and_tell(case, results.append)
+        self.run_and_tell(case, results.append, touching=touching)
         self.meanwhile.finish()
         return results[0]
 
-    def run_and_tell(self, case: Case, then: Callable[[Result], None], lent: Made | None = None) -> RunEnd:
+    def run_and_tell(
+        self, case: Case, then: Callable[[Result], None], lent: Made | None = None, *, touching: bool = False
+    ) -> RunEnd:
         """Run a case, on the database ``lent``, if one is; judge and keep it while the next one waits for its server.
 
         ``then`` gets the result, at the latest when ``meanwhile.finish()`` is called. Gives how the run ended. Raises as
@@ -196,15 +200,15 @@ class Suite:
         self._reach()
         began, at = time.perf_counter(), time.time()
         if case.scenario.shared:
-            play = self._on_stage(case, lent)
+            play = self._on_stage(case, lent, touching)
         else:
             with self._new_stage(case, None) as stage:
-                play = Play(case, stage).run()
+                play = Play(case, stage, touching=touching).run()
         telling = _Telling(self, play, time.perf_counter() - began, at, then)
         self.meanwhile.later(telling.judge)
         return play.end[0]
 
-    def _on_stage(self, case: Case, lent: Made | None) -> Play:
+    def _on_stage(self, case: Case, lent: Made | None, touching: bool) -> Play:
         """Run a case of a ``shared`` scenario on the stage of the one before it, if that was of the same scenario."""
         key = _same_stage(case, lent)
         if self._stage is None or self._stage[0] != key:
@@ -212,7 +216,7 @@ class Suite:
             self._stage = (key, self._prepared_for(key) or self._new_stage(case, lent))
         completed = False
         try:
-            play = Play(case, self._stage[1]).run()
+            play = Play(case, self._stage[1], touching=touching).run()
             completed = play.end[0] is RunEnd.completed and not self._stage[1].watch.gone
         finally:
             if not completed:  # what the sessions are in now is nothing to begin with
@@ -397,7 +401,7 @@ class _Telling:
             pictures = {"timeline.svg": timeline_svg(evidence), "waits.svg": waits_svg(evidence)}
         self._seconds += time.perf_counter() - began
         path = self._suite.keep(evidence, pictures, self._seconds, self._at)
-        self._then(Result(evidence, path, self._seconds))
+        self._then(Result(evidence, path, self._seconds, self._play.touched))
 
 
 def _same_stage(case: Case, lent: Made | None) -> object:

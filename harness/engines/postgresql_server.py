@@ -15,7 +15,8 @@ from typing import Any
 import psycopg
 
 from harness.answers import DeadlockReport, ErrorKind, ErrorRecord
-from harness.engines.base import OWNED, Capabilities, ServerWait
+from harness.engines import postgresql_touching
+from harness.engines.base import OWNED, Capabilities, Catalog, ServerWait, Statement, Touch
 from harness.errors import EngineError
 from harness.vocabulary import LEVELS
 
@@ -125,6 +126,14 @@ class PostgreSQLObserver:
             names = [column.name for column in cursor.description or ()]
             return [dict(zip(names, map(str, row), strict=True)) for row in cursor.fetchall()]
         return []
+
+    def touched(self, pid: str, statement: Statement) -> list[Touch]:
+        """The relations that the session's open transaction has locked, whatever its statements named."""
+        return postgresql_touching.touched(self._connection, pid)
+
+    def catalog(self) -> Catalog:
+        """The tables, views and routines of the database."""
+        return postgresql_touching.catalog(self._connection)
 
     def deadlock_reports(self, pids: Sequence[str]) -> list[DeadlockReport]:
         """The server log's entries ``deadlock detected`` of these sessions that were not given before."""

@@ -21,7 +21,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from harness.answers import DeadlockReport, ErrorKind, ErrorRecord, ResultSet, TransactionEnd
-from harness.engines.base import OWNED, Capabilities, Notice, Outcome, ServerWait, SessionOptions, Statement, Verb
+from harness.engines.base import (
+    OWNED,
+    Capabilities,
+    Notice,
+    Outcome,
+    ServerWait,
+    SessionOptions,
+    Statement,
+    Touch,
+    Verb,
+)
 from harness.engines.redis_wire import LEASE, Link, clients, error_record, result_of, walk
 from harness.errors import EngineError, did_you_mean
 from harness.vocabulary import LEVELS
@@ -52,6 +62,9 @@ _QUIET = frozenset(
     | {"SMEMBERS", "SCARD", "SISMEMBER", "ZRANGE", "ZSCORE", "ZCARD"}
 )
 
+_KEYLESS = frozenset({"MULTI", "EXEC", "DISCARD", "UNWATCH", "PING", "ECHO", "TIME"})
+_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
+
 
 class RedisSession:
     """One connection. ``pid`` is its CLIENT ID."""
@@ -70,7 +83,8 @@ class RedisSession:
         self._idle.set()
 
     def run(self, statement: Statement) -> Outcome:
-        """Send one command line. Raises EngineError for what is no step: text, parameters, a command that is refused."""
+        """Send one command line. Raises EngineError for what is no step: text, parameters, a command that is
+        refused."""
         words = self._words(statement)
         if not words:  # commit or rollback with nothing open
             return Outcome(may_release=False)
@@ -236,6 +250,23 @@ class RedisObserver:
             for client in clients(self._link)
             if client.get("id") in pids
         ]
+
+    def touched(self, pid: str, statement: Statement) -> list[Touch]:
+        """The keys that a command names, by the server's own table of commands (COMMAND GETKEYSANDFLAGS, since 7.0).
+
+        A script may use others than those it is given: it is unknown. So is a command that the server finds no keys
+        in, unless it is one that reads nothing.
+        """
+        body = statement.body
+        if isinstance(body, Verb | str | Mapping) or not body:
+            return []
+        try:
+            found = self._link.call("COMMAND", "GETKEYSANDFLAGS", *body)
+        except (self._link.driver.RedisError, OSError):
+            return [] if str(body[0]).upper() in _KEYLESS else [Touch(str(body[0]).upper(), writes=True, unknown=True)]
+        if str(body[0]).upper() in _SCRIPTS:
+            return [Touch(str(body[0]).upper(), writes=True, unknown=True)]
+        return [Touch(str(key), bool({"RW", "OW", "RM"} & {str(flag) for flag in flags})) for key, flags in found]
 
     def deadlock_reports(self, pids: Sequence[str]) -> list[DeadlockReport]:
         """None: Redis has no deadlocks."""

@@ -22,6 +22,7 @@ from harness.runner.driver import Prepared
 from harness.runner.plans import StepPlans
 from harness.runner.recorder import Recorder, Run, ending
 from harness.runner.remote.places import HERE
+from harness.runner.touching import StepTouches
 from harness.runner.watch import Watch
 from harness.runner.worker import Worker
 from harness.scenario.model import Case, Entry, Step
@@ -81,6 +82,7 @@ class Board:
         recorder: Recorder,
         arrivals: Arrivals,
         plans: StepPlans | None = None,
+        touches: StepTouches | None = None,
     ) -> None:
         self.case = case
         self.recorder = recorder
@@ -90,6 +92,7 @@ class Board:
         self._workers = workers
         self._arrivals = arrivals
         self._plans = plans
+        self._touches = touches
         self._times: Counter[tuple[Phase, str, str, str]] = (
             Counter()
         )  # phase, session, database, step → how often it was begun
@@ -194,6 +197,9 @@ class Board:
         if running.step.plan and self._plans is not None:
             pid = running.worker.driver.connections[running.step.database].pid
             self._plans.take(running.step, running.run.attempt, running.prepared.statement, outcome, pid)
+        if scheduled and self._touches is not None:
+            pid = running.worker.driver.connections[running.step.database].pid
+            self._touches.take(running.step, running.prepared.statement, outcome, pid)
         # Those of a set-up or a tear-down wait for the session's next step of the schedule, in whatever case that is.
         for heard in running.worker.notifications(running.step) if scheduled else ():
             sender = self.watch.session(running.step.database, heard.pid) or f"PID {heard.pid}"

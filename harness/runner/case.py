@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -26,7 +26,9 @@ from harness.runner.recorder import Recorder
 from harness.runner.remote.places import HERE, Hosts
 from harness.runner.secrecy import Secrecy
 from harness.runner.stage import Stage
+from harness.runner.touching import StepTouches
 from harness.runner.worker import Worker, stop_all, worker_for
+from harness.scenario.conflicts_model import Access
 from harness.scenario.model import Case, Item, Statements
 
 SETUP_ATTEMPTS = 3
@@ -52,8 +54,10 @@ class Play:
     Running it and telling of it are two things: while the next case runs there is time for the second.
     """
 
-    def __init__(self, case: Case, stage: Stage) -> None:
+    def __init__(self, case: Case, stage: Stage, *, touching: bool = False) -> None:
         self.case = case
+        self.touched: Mapping[str, frozenset[Access]] = {}  # by step, if ``touching``
+        self._touching = touching
         self.scenario = case.scenario
         self.stage = stage
         self.secrecy = Secrecy(case.scenario.sensitive, case.scenario.parameters)
@@ -263,14 +267,18 @@ class Play:
     def _coordinate(self, recorder: Recorder) -> tuple[RunEnd, str]:
         arrivals = Arrivals(self.stage.meanwhile)
         plans = StepPlans(self.stage.endpoints, self.stage.databases.run)
+        touches = StepTouches(self.stage.observers, self.stage.endpoints) if self._touching else None
         workers: dict[str, Worker] = {}
         try:
             for name, driver in self.stage.drivers.items():
                 workers[name] = worker_for(driver, arrivals)
-            return Coordinator(self.case, workers, self.stage.watch, recorder, arrivals, plans).run()
+            return Coordinator(self.case, workers, self.stage.watch, recorder, arrivals, plans, touches).run()
         finally:
             plans.close()
             self._plans = plans.plans
+            if touches is not None:
+                self.touched = touches.touched
+                self.notes += touches.notes
             self.stage.end_lost_sessions()
             stop_all(workers.values(), disconnect=not self.scenario.shared)
             arrivals.close()

@@ -17,6 +17,7 @@ from harness.runner.flexible import Flexible
 from harness.runner.plans import StepPlans
 from harness.runner.recorder import Recorder
 from harness.runner.strict import Strict
+from harness.runner.touching import StepTouches
 from harness.runner.watch import Watch
 from harness.runner.worker import Worker
 from harness.scenario.model import Case, Step
@@ -35,9 +36,10 @@ class Coordinator:
         recorder: Recorder,
         arrivals: Arrivals,
         plans: StepPlans | None = None,
+        touches: StepTouches | None = None,
     ) -> None:
         self._case = case
-        self._board = Board(case, workers, watch, recorder, arrivals, plans)
+        self._board = Board(case, workers, watch, recorder, arrivals, plans, touches)
         self._alone = Flexible(self._board)
 
     def run(self) -> tuple[RunEnd, str]:

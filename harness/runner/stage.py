@@ -63,7 +63,7 @@ class Stage:
         self.controls: dict[str, Connection] = {}
         self.drivers: dict[str, Driver] = {}
         self.watch = Watch({}, {}, {})
-        self._observers: dict[str, Observer] = {}
+        self.observers: dict[str, Observer] = {}
         self._order: list[str] = []
         self._placed = case.databases
         self._run = f"psh:{databases.run}/{case.scenario.id}"
@@ -180,7 +180,7 @@ class Stage:
         self._sessions.callback(driver.close)
 
     def _observer(self, alias: str) -> None:
-        self._observers[alias] = self.databases.observer(self.made[alias])
+        self.observers[alias] = self.databases.observer(self.made[alias])
 
     def _open(self, works: Sequence[Callable[[], None]]) -> None:
         """Connect side by side: most of the time a server takes to make a session, it is waited for."""
@@ -189,7 +189,7 @@ class Stage:
         for one in opening:
             one.result()  # the first of them that failed says why
         self.drivers = {name: self.drivers[name] for name in self._order}
-        self.watch = Watch(self._observers, self.drivers, self.endpoints)
+        self.watch = Watch(self.observers, self.drivers, self.endpoints)
 
     @property
     def away(self) -> list[Place]:

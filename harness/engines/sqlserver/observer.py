@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.answers import DeadlockReport
-from harness.engines.base import ServerWait
+from harness.engines.base import ServerWait, Statement, Touch
 from harness.engines.sqlserver import babelfish
 from harness.engines.sqlserver.deadlocks import DeadlockReports
 from harness.engines.sqlserver.driver import Refused, ask, connect, odbc
 from harness.engines.sqlserver.probe import probe
 from harness.engines.sqlserver.text import quote
+from harness.engines.sqlserver.touching import TOUCHED, touches
 from harness.errors import EngineError, HarnessError
 
 if TYPE_CHECKING:
@@ -117,6 +118,15 @@ class SQLServerObserver:
             rows = ask(self._connection, LOCKS, ",".join(str(int(pid)) for pid in pids))
             return lock_rows(rows, self._names)
         return []
+
+    def touched(self, pid: str, statement: Statement) -> list[Touch]:
+        """The tables that the session's open transaction has locked; all is unknown where the locks are not shown."""
+        if not self._facts.locks or self._facts.babelfish:
+            return [Touch("locks that are not shown", writes=True, unknown=True)]
+        try:
+            return touches(ask(self._connection, TOUCHED, int(pid)))
+        except Refused as error:
+            raise EngineError(f"SQL Server no longer answers the observer: {error}") from None
 
     def _names(self, database: str) -> list[tuple[Any, ...]]:
         with contextlib.suppress(Refused):

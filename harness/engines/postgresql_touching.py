@@ -1,0 +1,131 @@
+"""What a PostgreSQL session's open transaction has touched, and what hangs on its tables: ``pg_locks`` and the
+catalog.
+
+A relation stays locked from a statement's first look at it to the end of the transaction, read or written, named or
+not: so the lock table tells of views, triggers, foreign keys and functions, too (manual, *Explicit Locking*;
+predicate locks, SIREAD, are shown there as well). What a block with EXCEPTION has locked and rolled back is not seen
+any more.
+"""
+
+from __future__ import annotations
+
+from typing import Any, LiteralString
+
+import psycopg
+
+from harness.engines.base import Catalog, Relation, Routine, Touch
+from harness.errors import EngineError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+TOUCHED: LiteralString = """
+SELECT l.locktype, l.mode, lower(coalesce(t.relname, c.relname)), coalesce(t.relkind, c.relkind),
+       coalesce(t.oid, c.oid) < 16384, coalesce(t.relpersistence, c.relpersistence) = 't'
+FROM pg_locks l
+LEFT JOIN pg_class c ON c.oid = l.relation
+LEFT JOIN pg_index i ON i.indexrelid = l.relation
+LEFT JOIN pg_class t ON t.oid = i.indrelid
+WHERE l.pid = $1::int AND l.granted AND l.locktype NOT IN ('virtualxid', 'transactionid', 'extend')
+"""
+
+RELATIONS: LiteralString = """
+SELECT lower(c.relname), c.relkind,
+  ARRAY(SELECT lower(a.attname) FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k(number, place)
+        JOIN pg_attribute a ON a.attnum = k.number
+        WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid ORDER BY k.place),
+  ARRAY(SELECT lower(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY a.attnum),
+  ARRAY(SELECT format_type(a.atttypid, NULL) FROM pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
+  ARRAY(SELECT lower(a.attname) FROM pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND (
+          EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND NOT i.indisprimary
+                  AND (a.attnum = ANY(i.indkey) OR 0 = ANY(i.indkey) OR i.indpred IS NOT NULL))
+          OR EXISTS (SELECT FROM pg_constraint o WHERE o.conrelid = c.oid AND o.contype IN ('x', 'f')
+                     AND (a.attnum = ANY(o.conkey) OR 0 = ANY(o.conkey)))
+          OR EXISTS (SELECT FROM pg_constraint o WHERE o.confrelid = c.oid AND o.contype = 'f' AND a.attnum =
+          ANY(o.confkey)))),
+  ARRAY(SELECT DISTINCT lower(p.relname) FROM pg_constraint o JOIN pg_class p ON p.oid = o.confrelid
+        WHERE o.conrelid = c.oid AND o.contype = 'f'),
+  ARRAY(SELECT DISTINCT lower(p.relname) FROM pg_constraint o JOIN pg_class p ON p.oid = o.conrelid
+        WHERE o.confrelid = c.oid AND o.contype = 'f'),
+  ARRAY(SELECT t.tgtype::text || ' ' || lower(p.proname) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),
+  EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity <> '')
+    OR EXISTS (SELECT FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+               WHERE d.adrelid = c.oid AND a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~ '[(]'),
+  (c.relhasrules AND c.relkind <> 'v') OR c.relrowsecurity OR c.relispartition OR c.relkind = 'p'
+    OR EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid)
+FROM pg_class c
+WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+"""
+
+ROUTINES: LiteralString = """
+SELECT lower(p.proname), l.lanname, coalesce(pg_get_functiondef(p.oid), p.prosrc)
+FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+WHERE p.oid >= 16384 AND p.prokind IN ('f', 'p')
+"""
+
+STEADY: LiteralString = """
+SELECT lower(proname) FROM pg_proc WHERE oid < 16384 GROUP BY 1 HAVING bool_and(provolatile = 'i' AND prokind = 'f')
+"""
+
+_READS = frozenset({"AccessShareLock", "SIReadLock"})
+_WRITES = frozenset({"RowShareLock", "RowExclusiveLock"})
+_KINDS = {"r": "table", "p": "table", "m": "table", "v": "view", "f": "foreign"}
+_EVENTS = {4: "insert", 8: "delete", 16: "update"}  # TRIGGER_TYPE_… of pg_trigger.h
+
+
+def touched(connection: Connection, pid: str) -> list[Touch]:
+    """What the open transaction of a server process holds. Raises EngineError."""
+    found: dict[Touch, None] = {}
+    for kind, mode, name, relkind, of_system, temporary in _ask(connection, TOUCHED, (pid,)):
+        if kind not in ("relation", "tuple", "page"):
+            found[Touch(f"{kind} lock", writes=True, unknown=True)] = None  # advisory, object, …
+        elif name is None or temporary or relkind == "t":
+            continue  # another database's; nobody else's; TOAST: its table is locked, too
+        elif mode in _READS | _WRITES and not of_system and relkind != "f":
+            found[Touch(name, mode in _WRITES)] = None
+        elif kind == "relation":  # the catalog, a foreign table, a lock that stops others
+            found[Touch(f"{mode} of {name}", writes=True, unknown=True)] = None
+    return list(found)
+
+
+def catalog(connection: Connection) -> Catalog:
+    """The tables, views and routines of the database. Raises EngineError."""
+    relations: dict[str, Relation] = {}
+    for row in _ask(connection, RELATIONS):
+        name, kind, key, columns, types, shared, parents, children, triggers, drawn, odd = row
+        relation = Relation(
+            name,
+            _KINDS[kind],
+            tuple(key),
+            dict(zip(columns, types, strict=True)),
+            frozenset(shared),
+            frozenset(parents),
+            frozenset(children),
+            tuple(sorted(set(_triggers(triggers)))),
+            drawn,
+            odd or kind in "mf" or name in relations,  # one name in two schemas: not told apart
+        )
+        relations[name] = relation
+    routines: dict[str, tuple[Routine, ...]] = {}
+    for name, language, source in _ask(connection, ROUTINES):
+        routines[name] = (*routines.get(name, ()), Routine(name, language, source))
+    steady = frozenset(str(name) for (name,) in _ask(connection, STEADY))
+    return Catalog(relations, routines, steady)
+
+
+def _triggers(written: list[str]) -> list[tuple[str, str]]:
+    made = []
+    for one in written:
+        bits, _, routine = one.partition(" ")
+        made += [(event, routine) for bit, event in _EVENTS.items() if int(bits) & bit]
+    return made
+
+
+def _ask(connection: Connection, question: LiteralString, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    try:
+        return connection.execute(question, values).fetchall()
+    except psycopg.Error as error:
+        raise EngineError(f"PostgreSQL no longer answers the observer: {' '.join(str(error).split())}") from None
