@@ -257,13 +257,11 @@ def _without_copies(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
             continue
         first = place[0]
         differing = [row.name for row in place if not _equal(row, original.get(row.name))]
-        same = (
-            f"its {len(place)} rows differ in {', '.join(differing)}"
-            if differing
-            else f"its {len(place)} rows are those of {first.product} above, cell for cell"
-        )
+        same = f"otherwise than {first.product} above at {', '.join(differing)}"
+        if not differing:
+            same = f"the same as {first.product} above in every cell"
         real = PRODUCTS.get(first.stand_in, first.stand_in)
-        notes.append(f"{first.logical} ran on {first.product} {first.version}, a stand-in for {real}: {same}")
+        notes.append(f"{first.logical} ran on {first.product} {first.version}, a stand-in for {real}, and did {same}")
         if differing:
             kept += place
     return kept, notes
@@ -283,11 +281,10 @@ def _original(place: Sequence[Row], rows: Sequence[Row]) -> dict[str, Row] | Non
 
 
 def _equal(row: Row, other: Row | None) -> bool:
-    if other is None:
-        return False
-    return {name: cell.outcome for name, cell in row.cells.items()} == {
-        name: cell.outcome for name, cell in other.cells.items()
-    }
+    """Whether both have the same outcome wherever the stand-in's row has a cell."""
+    return other is not None and all(
+        name in other.cells and other.cells[name].outcome is cell.outcome for name, cell in row.cells.items()
+    )
 
 
 def _missing(rows: Sequence[Row], kept: Sequence[Row]) -> Iterator[Missing]:
