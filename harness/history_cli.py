@@ -100,7 +100,9 @@ def _checked(
 
     made = read_file(file, workload, now)
     report = check(made.observed, process=process, realtime=realtime, now=lambda said: now(f"{file.name}: {said}"))
-    return made.observed, report.model_copy(update={"notes": [*made.notes, *report.notes]})
+    source = made.observed.source
+    named = str(file) if source in ("", str(file)) else f"{file} ({source})"
+    return made.observed, report.model_copy(update={"source": named, "notes": [*made.notes, *report.notes]})
 
 
 def _workload(name: str | None) -> Workload | None:
