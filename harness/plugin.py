@@ -151,7 +151,11 @@ class ScenarioFile(pytest.File):
 
 
 class CaseFailed(Exception):
-    """The verdict is not what was expected; the text is what a person reads."""
+    """The verdict is not what was expected; the text is what a person reads, ``evidence`` what it was told of."""
+
+    def __init__(self, text: str, evidence: Evidence | None = None) -> None:
+        super().__init__(text)
+        self.evidence = evidence
 
 
 class ScenarioItem(pytest.Item):
@@ -205,7 +209,8 @@ class CaseItem(ScenarioItem):
             story = "" if self.case.scenario.free_running else f"{timeline_text(result.evidence)}\n\n"
             raise CaseFailed(
                 f"{self.case.scenario.title}\n\nexpected:\n{expected}\n\nwhat happened instead:\n{happened}\n\n"
-                f"{story}evidence: {short(result.path, self.config)}"
+                f"{story}evidence: {short(result.path, self.config)}",
+                result.evidence,
             )
 
 

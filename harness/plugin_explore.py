@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import did_you_mean
+from harness.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
+    from harness.evidence.model import Evidence
     from harness.scenario.model import Case, Scenario
 
 KINDS = ("all", "reduced", "random")
+SMALLEST = pytest.StashKey[dict[str, str]]()
+"""Case without its schedule → what was found."""
 COUNTED = pytest.StashKey["dict[str, Counted]"]()
 """Key: file, level and name of what was made."""
 
@@ -77,7 +80,7 @@ class Counted:
     def said(self) -> str:
         """``reduced: 12 of 70 interleavings run, 58 spared``."""
         named = self.kind if self.name == self.kind else f"{self.name} ({self.kind})"
-        text = f"{named}: {self.kept} of {self.total:,} interleavings run"
+        text = f"{named}: {self.kept:,} of {self.total:,} interleavings run"
         if self.kind == "random":
             return f"{text}, seed {1 if self.seed is None else self.seed}"
         if self.most and self.kept == self.most:
@@ -90,6 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options; a wrong one is told in a line."""
     asked(config)
     config.stash[COUNTED] = {}
+    config.stash[SMALLEST] = {}
 
 
 def asked(config: pytest.Config) -> Asked:
@@ -136,7 +140,7 @@ def counted(config: pytest.Config, cases: Iterable[Case]) -> Iterator[Case]:
     counts = config.stash[COUNTED]
     for case in cases:
         if made := case.schedule.made:
-            where = case.id.removeprefix(f"{case.scenario.id}[").removesuffix(f"-{case.schedule.name}]")
+            where = _where(case)
             key = f"{case.scenario.file}\n{where}\n{made.name}"
             if key not in counts:
                 total = number_made(case.scenario, made)
@@ -144,6 +148,11 @@ def counted(config: pytest.Config, cases: Iterable[Case]) -> Iterator[Case]:
                 counts[key] = Counted(file, where, made.name, made.kind, total, 0, made.count, made.seed)
             counts[key].kept += 1
         yield case
+
+
+def _where(case: Case) -> str:
+    """Its databases and level, as its id has them."""
+    return case.id.removeprefix(f"{case.scenario.id}[").removesuffix(f"-{case.schedule.name}]")
 
 
 @pytest.hookimpl(trylast=True)
@@ -195,15 +204,52 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """A made schedule that fails says how the smallest one that fails is found."""
+    """A made schedule that fails: the smallest one that does, once for each file, place and level, and how to find more."""
     from harness.plugin import CaseFailed, CaseItem
 
     try:
         return (yield)
     except CaseFailed as failed:
-        if not isinstance(item, CaseItem) or item.case.schedule.made is None:
+        if not isinstance(item, CaseItem) or item.case.schedule.made is None or failed.evidence is None:
             raise
-        raise CaseFailed(f"{failed}\nsmallest: {command(item.config, item.case)}") from None
+        lines = [str(failed), _smallest(item.config, item.case, failed.evidence)]
+        lines += [f"smallest: {command(item.config, item.case)}"]
+        raise CaseFailed("\n".join(filter(None, lines)), failed.evidence) from None
+
+
+def _smallest(config: pytest.Config, case: Case, evidence: Evidence) -> str:
+    """What was found of the smallest one; empty if it was not looked for.
+
+    A run that hangs would hang in every candidate; and what is written on another machine would stay there.
+    """
+    from harness.history import RunEnd
+    from harness.plugin import AWAY
+
+    if evidence.history.end is not RunEnd.completed or AWAY in config.stash:
+        return ""
+    known = config.stash[SMALLEST]
+    key = f"{case.scenario.id}[{_where(case)}]"
+    if key not in known:
+        known[key] = _found(config, case, key)
+    return known[key]
+
+
+def _found(config: pytest.Config, case: Case, name: str) -> str:
+    from harness.evidence.store import folder_name
+    from harness.exploring.replay import replayed
+    from harness.exploring.shrink import shrink
+    from harness.plugin import SUITE, short
+
+    suite = config.stash[SUITE]
+    try:
+        made = shrink(suite, case)
+        if not made.confirmed:
+            return "smallest: it did not fail when it was run again"
+        written = replayed(suite, made, suite.open_results() / f"{folder_name(name).replace('@', '-')}-smallest.yaml")
+    except HarnessError as error:
+        return f"smallest: it could not be looked for: {error}"
+    assert written.file is not None
+    return f"smallest: {short(written.file, config)} ({written.after}, where {written.before} were)"
 
 
 def command(config: pytest.Config, case: Case) -> str:

@@ -43,9 +43,13 @@ def general(expectation: Expectation) -> Expectation:
 
 
 def explorable(scenario: Scenario) -> bool:
-    """Whether its steps can be put into other orders: not a free run, nothing strict or shared, more than one order."""
+    """Whether its steps can be put into other orders: not a free run, nothing strict or shared, more than one order.
+
+    A scenario of the isolation matrix is its order: another one would be no test of that cell.
+    """
     return not (
         scenario.free_running
+        or scenario.matrix
         or scenario.shared
         or any(schedule.strict for schedule in scenario.schedules)
         or any(made.strict for made in scenario.made)
