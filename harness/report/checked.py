@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -103,7 +104,7 @@ def report_renderable(report: Report) -> RenderableType:
         parts += [Text(), _counts(report)]
     for number, one in enumerate(report.found, 1):
         parts += [Text(), Text(f"{number}. {_headline(one)}", style="bold")]
-        parts += [Padding(Text(words.clean(line)), (0, 0, 0, 3)) for line in one.proof]
+        parts += [Padding(Text(_without_long_lists(words.clean(line))), (0, 0, 0, 3)) for line in one.proof]
     if report.notes:
         parts += [Text(), *(Text(f"note: {words.one_line(note)}", style="dim") for note in _notes(report))]
     return Group(*parts)
@@ -155,6 +156,14 @@ def _titles(report: Report) -> dict[str, str]:
 
 def _headline(one: Found) -> str:
     return words.one_line(f"{one.name}: {one.title}" if one.title else one.name)
+
+
+_LONG_LIST = re.compile(r"\[([^\[\]]{30})[^\[\]]{60,}?( [^\[\]]{20,60})\]")
+
+
+def _without_long_lists(line: str) -> str:
+    """A line whose long lists have their ends only: a terminal is no place for a list of a thousand elements."""
+    return _LONG_LIST.sub(r"[\1 …\2]", line)
 
 
 def _levels(levels: Sequence[str]) -> str:

@@ -175,7 +175,7 @@ class _Drawing:
             stroke_dasharray="5 3" if failed else "",
         )  # fmt: skip
         canvas.text(_MARGIN + 14, box.y + 20, box.name, "f-ink bold")
-        x = _MARGIN + 22 + text_width(box.name, bold=True)
+        x = _MARGIN + 26 + text_width(box.name, bold=True)
         if one is not None:
             said = words.one_line(f"session {one.process}")
             canvas.text(x, box.y + 20, fit(said, 150, 11), "f-soft small")

@@ -58,6 +58,15 @@ def test_if_no_level_is_left_they_are_not_all_named() -> None:
     assert re.search(r"excluded levels +all, even read uncommitted\n", said)
 
 
+def test_a_long_list_has_its_ends_only() -> None:
+    long = "  T1 = {:value [[:r 1 [" + " ".join(map(str, range(2000))) + "]] [:append 2 7]]}"
+    found = Found(name="G1a", title="", transactions=[1], proof=[long])
+    said = " ".join(report_text(REPORT.model_copy(update={"found": [found]})).split())
+    assert re.search(r"\[:r 1 \[0 1 2 3 [\d ]+ … [\d ]+ 1998 1999\]\] \[:append 2 7\]", said)
+    assert len(said) < 1000
+    assert long in report_html(REPORT.model_copy(update={"found": [found]}), SKEW)
+
+
 def test_many_notes_are_counted() -> None:
     said = report_text(REPORT.model_copy(update={"notes": [f"note {i}" for i in range(50)]}))
     assert "note: note 39\nnote: … and 10 more\n" in said
