@@ -28,7 +28,8 @@ class Counter(Registers):
     def __init__(self, observed: Observed, examples: int) -> None:
         self._unseen: dict[int, list[int]] = {}  # increments that may have counted, whose results nobody saw
         self._falling: set[int] = set()  # counters that do not only grow
-        self._same: dict[tuple[int, Hashable], list[int]] = {}  # who left a value that somebody else left, too
+        self._same: dict[int, dict[Hashable, list[int]]] = {}  # who left a value that somebody else left, too
+        self._ranges: dict[int, tuple[int, int]] = {}  # of counters with unseen increments, what they may have been
         self._orders: dict[int, list[int]] = {}  # the values of counters that only grow
         super().__init__(observed, examples)
         if self._unseen:
@@ -82,7 +83,8 @@ class Counter(Registers):
         elif mine and not theirs and other >= 0:
             register.writers[version] = position  # the other one may not have counted at all
         elif mine and (theirs or other == NOBODY):
-            self._same.setdefault((number, version), [other] if other >= 0 else []).append(position)
+            same = self._same.setdefault(number, {})
+            same.setdefault(version, [other] if other >= 0 else []).append(position)
             register.writers[version] = NOBODY
 
     def _sure(self, position: int) -> bool:
@@ -90,7 +92,7 @@ class Counter(Registers):
 
     def total(self, number: int, register: Register) -> list[Any] | None:
         """The numbers in their order, where none was lost: then a counter may have fallen."""
-        if number in self._falling or any(lost.place == number for lost in self.lost):
+        if number in self._falling or (self.lost and self.lost[-1].place == number):
             return None
         versions = (version for version in register.writers if isinstance(version, int))
         self._orders[number] = sorted(version for version in versions if self.stayed(register, version))
@@ -109,15 +111,22 @@ class Counter(Registers):
         unseen = self._unseen.get(number)
         if not unseen or not isinstance(version, int):
             return False
-        register = self.registers[number]
-        reached = [register.initial, *(one for one in register.writers if isinstance(one, int))]
-        low = min(reached) + sum(by for by in unseen if by < 0)
-        return bool(low <= version <= max(reached) + sum(by for by in unseen if by > 0))
+        if number not in self._ranges:
+            register = self.registers[number]
+            reached = [register.initial, *(one for one in register.writers if isinstance(one, int))]
+            low, high = (sum(by for by in unseen if (by < 0) == falling) for falling in (True, False))
+            self._ranges[number] = (min(reached) + low, max(reached) + high)
+        low, high = self._ranges[number]
+        return low <= version <= high
 
     def lose(self, number: int, register: Register) -> None:
         """Lost updates: from one value, or to one value."""
+        known = len(self.lost)
         super().lose(number, register)
-        groups = [set(one.transactions) for one in self.lost if one.place == number]
-        for (place, version), positions in self._same.items():
-            if place == number and not any(group.issuperset(positions) for group in groups):
+        groups: dict[int, set[int]] = {}
+        for place, one in enumerate(self.lost[known:]):
+            for position in one.transactions:
+                groups.setdefault(position, set()).add(place)
+        for version, positions in self._same.get(number, {}).items():
+            if not set.intersection(*(groups.get(position, set()) for position in positions)):
                 self.lost.append(Lost(number, self.said(number, version), tuple(positions)))
