@@ -4,10 +4,10 @@
 
 ``--python`` is a Python that has frontrun and psycopg2 (a virtual environment of its own: nothing of the harness is needed
 in it). Whole processes are timed, from start to end: ``frontrun python``, which runs each program's threads in every
-interleaving that its DPOR thinks different (``stop_on_first=False, preemption_bound=None``), with nothing replayed, and
-``harness run`` on docs/examples/explore/frontrun_NAME.yaml, which also keeps evidence of each interleaving and draws the
-report. Columns tell how many interleavings each ran, and in how many it saw the bug. What counts is the ratio of the two in
-the same round. Without frontrun the benchmark says so in one line, and ends well.
+interleaving that its DPOR thinks different (``stop_on_first=False, preemption_bound=None``), with nothing replayed; and on
+docs/examples/explore/frontrun_NAME.yaml ``harness run`` (``schedule: all`` and ``reduced``) and ``harness explore``, which
+also keep evidence of each interleaving and draw the report. Columns tell how many interleavings each ran, and in how many it
+saw the bug. What counts is the ratio of the two in the same round. Without frontrun it says so in one line, and ends well.
 """
 
 from __future__ import annotations
@@ -180,13 +180,24 @@ class Bench:
         written = (EXAMPLES / f"frontrun_{name}.yaml").read_text("utf-8")
         file = self.folder / f"{name}_{kind}.yaml"
         file.write_text(re.sub(r"^schedule: .*$", f"schedule: {kind}", written, flags=re.MULTILINE), "utf-8")
-        results = tempfile.mkdtemp(dir=self.folder)
-        command = [sys.executable, "-m", "harness.cli", "run", "-q", "--servers", "external", "--results", results]
-        seconds, text = self._time([*command, str(file)], {"PROMPTSALES_URL": self.url})
+        seconds, text = self._harness("run", "-q", str(file))
         lines = re.findall(r"^([✓✗]) ", text, re.MULTILINE)
         if not lines:
             raise SystemExit(f"harness run did not end with {name}:\n{text[-3000:]}")
         return Timing(seconds, len(lines), lines.count("✗"))
+
+    def explore(self, name: str) -> Timing:
+        """harness explore: the reduced ones, by what the server tells of the steps, too; not the smallest failing one."""
+        seconds, text = self._harness("explore", "--no-shrink", str(EXAMPLES / f"frontrun_{name}.yaml"))
+        ran, failing = re.search(r"(\d+) run", text), re.search(r"^(\d+) failing", text, re.MULTILINE)
+        if not ran:
+            raise SystemExit(f"harness explore did not end with {name}:\n{text[-3000:]}")
+        return Timing(seconds, int(ran[1]), int(failing[1]) if failing else 0)
+
+    def _harness(self, *words: str) -> tuple[float, str]:
+        results = tempfile.mkdtemp(dir=self.folder)
+        command = [sys.executable, "-m", "harness.cli", words[0], "--servers", "external", "--results", results]
+        return self._time([*command, *words[1:]], {"PROMPTSALES_URL": self.url})
 
     def _time(self, command: Sequence[str], environ: Mapping[str, str]) -> tuple[float, str]:
         began = time.perf_counter()
@@ -213,7 +224,7 @@ def _runs(timings: Sequence[Timing]) -> str:
 
 def table(measured: Mapping[str, Mapping[str, Sequence[Timing]]]) -> list[str]:
     """Markdown: by program, interleavings and those with the bug, seconds, and ratios to Frontrun."""
-    rounds = len(next(iter(measured.values()))["frontrun"])
+    rounds = len(next(iter(measured.values()))["Frontrun"])
     lines = [
         f"{rounds} rounds, whole processes, medians; a ratio below 1 means that the harness is faster.",
         "",
@@ -221,10 +232,9 @@ def table(measured: Mapping[str, Mapping[str, Sequence[Timing]]]) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for name, by_tool in measured.items():
-        theirs = by_tool["frontrun"]
-        for tool, timings in by_tool.items():
+        theirs = by_tool["Frontrun"]
+        for what, timings in by_tool.items():
             ratios = [timing.seconds / other.seconds for timing, other in zip(timings, theirs, strict=True)]
-            what = {"frontrun": "Frontrun"}.get(tool, f"`schedule: {tool}`")
             seconds = statistics.median(timing.seconds for timing in timings)
             ratio = f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
             lines.append(f"| {name} | {what} | {_runs(timings)} | {seconds:.2f} | {ratio} |")
@@ -257,16 +267,20 @@ def main() -> None:
         try:
             url = servers.target("promptsales").url
             bench = Bench(url, python, Path(folder))
-            for tool in (bench.frontrun, lambda name: bench.harness(name, "reduced")):
+            tools: dict[str, Callable[[str], Timing]] = {
+                "Frontrun": bench.frontrun,
+                "`schedule: all`": lambda name: bench.harness(name, "all"),
+                "`schedule: reduced`": lambda name: bench.harness(name, "reduced"),
+                "`harness explore`": bench.explore,
+            }
+            for tool in tools.values():
                 tool("counter")  # files read once, byte code compiled
             for name in PROGRAMS:
-                tools = {
-                    kind: measured.setdefault(name, {}).setdefault(kind, []) for kind in ("frontrun", "all", "reduced")
-                }
+                timed = measured.setdefault(name, {what: [] for what in tools})
                 for number in range(1, given.rounds + 1):
-                    for kind, timings in tools.items():
-                        timings.append(bench.frontrun(name) if kind == "frontrun" else bench.harness(name, kind))
-                    times = ", ".join(f"{kind} {timings[-1].seconds:.2f} s" for kind, timings in tools.items())
+                    for what, tool in tools.items():
+                        timed[what].append(tool(name))
+                    times = ", ".join(f"{what} {timings[-1].seconds:.2f} s" for what, timings in timed.items())
                     print(f"{name}, round {number}: {times}", file=sys.stderr)
         finally:
             servers.stop()
