@@ -2,12 +2,15 @@
 
 Registers want every write to be told from all others. A scenario may write one value twice; what the evidence knows about
 versions (:mod:`harness.evidence.versions`) names the writes apart, and reads that it cannot attribute are left out.
+
+A predicate is no register: two that insert rows into it overwrite nothing. It becomes one register for each transaction that
+changed it. A read that saw it unchanged saw none of them; one that saw a change saw that one, and the others are not known.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -41,7 +44,7 @@ def converted(history: History, source: str = "") -> tuple[Observed, list[str]]:
                 index,
                 unit.session,
                 Status.info if unit.unknown else Status.ok if unit.committed else Status.fail,
-                tuple(op for one in unit.ops if (op := names.micro(one)) is not None),
+                tuple(op for one in unit.ops for op in names.micro(one)),
                 ranks[spans.began[place]],
                 None if ended is None else ranks[ended],
                 spans.at(spans.began[place]),
@@ -49,7 +52,9 @@ def converted(history: History, source: str = "") -> tuple[Observed, list[str]]:
                 "" if unit.finished or unit.unknown else "its session ended before it did",
             )
         )
-    initial: dict[Key, Any] = {item: value for item, value in names.initial.items() if value is not None}
+    initial: dict[Key, Any] = {
+        item: value for item, value in names.initial.items() if value is not None and item not in names.predicates
+    }
     observed = Observed(Workload.rw_register, tuple(made), initial, None, source or history.case)
     return observed, names.notes(history)
 
@@ -62,7 +67,12 @@ class _Names:
         for op in (op for unit in units for op in unit.ops):
             if op.action == "w":
                 self._writes[op.item].append(op)
-        self.dropped = {item for item, ops in self._writes.items() if any(not _told(op) for op in ops)}
+        self.predicates = {op.item for unit in units for op in unit.ops if op.predicate} | set(history.predicates)
+        self.dropped = {
+            item
+            for item, ops in self._writes.items()
+            if item not in self.predicates and any(not _told(op) for op in ops)
+        }
         self.initial = {item: _plain(value) for item, value in history.initial.items() if item not in self.dropped}
         self._of: dict[int, Any] = {}
         self._unattributed: Counter[str] = Counter()
@@ -78,20 +88,28 @@ class _Names:
             if values[key(op.value)] == 1 and op.value is not None:
                 self._of[id(op)] = _plain(op.value)
                 continue
-            said = f"{_plain(op.value)} by {op.transaction.name}"
+            said = f"{'a change' if op.value is None else _plain(op.value)} by {op.transaction.name}"
             taken[said] += 1
             self._of[id(op)] = said if taken[said] == 1 else f"{said}, its write {taken[said]}"
 
-    def micro(self, op: Op) -> MicroOp | None:
-        """A read or a write as a micro-operation; None if it cannot be told what it means."""
+    def micro(self, op: Op) -> Iterator[MicroOp]:
+        """A read or a write as micro-operations; none if it cannot be told what it means."""
         if op.item in self.dropped:
-            return None
+            return
         if op.action == "w":
-            return MicroOp("w", op.item, self._of[id(op)])
-        if op.version is None:
+            yield MicroOp("w", self._register(op.item, op.transaction), self._of[id(op)])
+        elif op.version is None:
             self._unattributed[op.item] += 1
-            return None
-        return MicroOp("r", op.item, self._version(op.version))
+        elif op.version.write is not None:
+            yield MicroOp("r", self._register(op.item, op.version.write.transaction), self._version(op.version))
+        elif op.item not in self.predicates:
+            yield MicroOp("r", op.item, self._version(op.version))
+        else:
+            others = dict.fromkeys(self._register(op.item, one.transaction) for one in self._writes[op.item])
+            yield from (MicroOp("r", register) for register in others)
+
+    def _register(self, item: str, writer: Unit) -> str:
+        return f"{item} by {writer.name}" if item in self.predicates else item
 
     def _version(self, version: Version) -> Any:
         return self.initial.get(version.item) if version.write is None else self._of[id(version.write)]
@@ -108,7 +126,7 @@ class _Names:
         ]
         predicates = [item for item in history.predicates if item in self._writes and item not in self.dropped]
         if predicates:
-            said.append(f"predicates are taken as registers, so G2 over {', '.join(predicates)} is called G2-item")
+            said.append(f"predicates are named as items are, so G2 over {', '.join(predicates)} is called G2-item")
         return said
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ScenarioError
+from harness.evidence.checker.check import check
 from harness.evidence.checker.model import MicroOp, Status, Workload
 from harness.evidence.elle.convert import converted, observed_of
 from harness.evidence.elle.read import read_file, read_history
@@ -89,9 +90,17 @@ def test_a_session_does_one_after_the_other() -> None:
     assert places == [(0, 1), (2, 3), (4, 5)]
 
 
-def test_predicates_are_spoken_of() -> None:
-    _, notes = converted(build("r1(p=0) w2(p=1) c2 c1", predicates=["p"], p=0).history())
-    assert notes == ["predicates are taken as registers, so G2 over p is called G2-item"]
+def test_a_predicate_is_a_register_for_each_that_changed_it() -> None:
+    """Two that insert into what both have read: neither overwrites the other's, so no update is lost."""
+    made, notes = converted(build("r1(p=0) r2(p=0) w1(p=1) w2(p=2) c1 c2 r3(p=2) c3", predicates=["p"], p=0).history())
+    assert [one.ops for one in made.transactions] == [
+        (MicroOp("r", "p by T1"), MicroOp("r", "p by T2"), MicroOp("w", "p by T1", 1)),
+        (MicroOp("r", "p by T1"), MicroOp("r", "p by T2"), MicroOp("w", "p by T2", 2)),
+        (MicroOp("r", "p by T2", 2),),
+    ]
+    assert made.initial == {}
+    assert notes == ["predicates are named as items are, so G2 over p is called G2-item"]
+    assert check(made).counts == {"G2-item": 1}
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["evidence", "history"])
