@@ -154,11 +154,11 @@ class Conflicts:
         if mine.writes and other.writes:
             return True
         writer = one if mine.writes else two
-        return not (self._lazy(one) and self._lazy(two)) or writer.alone or writer.murky
+        return not (self._lazy(one) and self._lazy(two)) or writer.alone
 
     def _published(self, place: Place) -> frozenset[Access]:
         """What others can notice by the end of a transaction that this step is, or may be."""
-        ends = place.footprint.kind == "end" or place.murky
+        ends = place.footprint.kind == "end"
         if place.footprint.engine == "redis":
             return frozenset()  # EXEC is one statement with accesses of its own
         if not ends and not place.alone and place.footprint.engine == "postgresql":
@@ -172,6 +172,8 @@ class Conflicts:
         if found := _first(published, touched):
             return f"{end.step.name} ends what {found[0]}; {other.step.name} is about what {found[1]}"
         if other.snapshot and other.level not in _NO_SNAPSHOT:
+            if other.opaque and published:
+                return f"{end.step.name} ends a transaction; {other.step.name} may take the snapshot of what cannot be told"
             found = _first(published, self._seen(other, other.transaction))
             if found:
                 taker = f"{other.step.name} may take the snapshot of what"
@@ -197,10 +199,14 @@ class Conflicts:
         ]
         component = joined(names.values(), pairs)
         numbers = list(component.values())
-        few = all(numbers.count(number) <= 2 for number in numbers) and not any(place.murky for place in noted)
+        few = all(numbers.count(number) <= 2 for number in numbers) and not any(
+            place.opaque or place.murky for place in noted
+        )
         return {unit: component[name] for unit, name in names.items()}, few
 
     def _meet(self, one: Place, two: Place) -> bool:
+        if one.opaque or two.opaque:
+            return True
         return _first(self._seen(one, one.transaction), self._seen(two, two.transaction)) is not None
 
     # -- rule 4

@@ -75,7 +75,7 @@ class Footprint:
     @property
     def acts(self) -> bool:
         """Whether it does anything that others could notice."""
-        return self.everything or self.kind in ("statement", "end")
+        return self.everything or self.kind in ("statement", "end", "unknown")
 
     def with_accesses(self, more: Iterable[Access]) -> Footprint:
         """The same, and these besides."""

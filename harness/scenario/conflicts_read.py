@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from harness.scenario.conflicts_model import NOTHING, Access, Footprint, Table
 from harness.scenario.conflicts_mongodb import read_mongodb
 from harness.scenario.conflicts_redis import Line
 from harness.scenario.conflicts_setup import tables_made
-from harness.scenario.conflicts_sql import DIALECTS, read_sql
+from harness.scenario.conflicts_sql import DIALECTS, only_rows, read_sql
 from harness.scenario.expressions import Expression
 from harness.scenario.model import VERBS, Item, Scenario, Session, Step
 from harness.scenario.written_steps import Body
@@ -23,7 +23,12 @@ Tables = Mapping[str, Mapping[str, Table]]
 """What is known of the tables: by alias, by plain name in small letters."""
 
 
-def footprints(scenario: Scenario, engine_of: Mapping[str, str], keys_of: Tables | None = None) -> dict[str, Footprint]:
+def footprints(
+    scenario: Scenario,
+    engine_of: Mapping[str, str],
+    keys_of: Tables | None = None,
+    routines: Mapping[str, Collection[str]] | None = None,
+) -> dict[str, Footprint]:
     """What each step of the sessions touches, by its name.
 
     ``engine_of``: the engine of each alias. ``keys_of``: what is known of the tables (the server's catalog); without
@@ -38,6 +43,7 @@ def footprints(scenario: Scenario, engine_of: Mapping[str, str], keys_of: Tables
         tables=known,
         parameters={name: value for name, value in scenario.parameters.items() if name not in scenario.sensitive},
         documents_apart=not scenario.data and not _has_indexes(scenario),
+        routines=routines,
     )
     return reader.footprints(scenario.sessions, scenario.items)
 
@@ -53,11 +59,13 @@ class Reader:
         parameters: Mapping[str, Any] | None = None,
         *,
         documents_apart: bool = False,
+        routines: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self._engine_of = engine_of
         self._tables = tables or {}
         self._parameters = parameters or {}
         self._apart = documents_apart
+        self._routines = routines or {}
         self._loose: set[str] = set()
 
     def footprints(self, sessions: Sequence[Session], items: Sequence[Item] = ()) -> dict[str, Footprint]:
@@ -68,7 +76,7 @@ class Reader:
         for item in items:  # read at the end: the order of their rows may show who wrote first
             body = item.bodies.get(self._engine_of[item.database], item.bodies.get("*"))
             self._body(body, item.database, {}, frozenset())
-        return {name: self._widened(footprint) for name, footprint in made.items()}
+        return widened(made, self._loose)
 
     def _session(self, session: Session) -> dict[str, Footprint]:
         steps = (*session.setup, *session.steps, *session.teardown)
@@ -108,9 +116,10 @@ class Reader:
                 return bound
             # On SQL Server a scan locks rows that it only passes: there rows are not told apart.
             tables = self._tables.get(alias, {}) if engine == "postgresql" else {}
-            read = read_sql(body, DIALECTS[engine], alias, tables, constant)
+            read = read_sql(body, DIALECTS[engine], alias, tables, constant, self._routines.get(alias, ()))
         if read is None:
-            return Footprint(everything=True, engine=engine)
+            rows = engine in DIALECTS and isinstance(body, str) and only_rows(body, DIALECTS[engine])
+            return Footprint(everything=True, engine=engine, kind="statement" if rows else "unknown")
         self._loose |= read.loose
         return Footprint(read.accesses, engine=engine, fallible=read.fallible)
 
@@ -147,19 +156,20 @@ class Reader:
         except ScenarioError:
             return None
 
-    def _widened(self, footprint: Footprint) -> Footprint:
-        """Writes of single rows count for their table where somebody may see how its rows lie: each write moves
-        one."""
-        if not any(access.writes and access.keys is not None for access in footprint.accesses):
-            return footprint
-        loose = [Access(where, False) for where in self._loose]
-        return replace(
-            footprint,
-            accesses=frozenset(
-                access.whole() if access.writes and any(access.overlaps(one) for one in loose) else access
-                for access in footprint.accesses
-            ),
-        )
+
+def widened(made: Mapping[str, Footprint], loose: Iterable[str]) -> dict[str, Footprint]:
+    """Writes of single rows count for their table where somebody may see how its rows lie: each write moves one.
+
+    ``loose``: those tables, as accesses name them.
+    """
+    seen = [Access(where, False) for where in loose]
+
+    def wide(access: Access) -> Access:
+        return access.whole() if access.writes and any(access.overlaps(one) for one in seen) else access
+
+    return {
+        name: replace(footprint, accesses=frozenset(map(wide, footprint.accesses))) for name, footprint in made.items()
+    }
 
 
 _BEGINS = re.compile(

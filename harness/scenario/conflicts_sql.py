@@ -9,7 +9,7 @@ about all rows.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -39,22 +39,26 @@ class Read:
 
 
 def read_sql(
-    text: str, dialect: str, alias: str, tables: Mapping[str, Table] | None = None, constant: Constant | None = None
+    text: str,
+    dialect: str,
+    alias: str,
+    tables: Mapping[str, Table] | None = None,
+    constant: Constant | None = None,
+    routines: Collection[str] = (),
 ) -> Read | None:
-    """What SQL text touches; None if that cannot be told. ``tables``: what is known of them, by their plain names."""
-    import sqlglot  # here, not above: it takes a tenth of a second, and few schedules are reduced
+    """What SQL text touches; None if that cannot be told.
 
-    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what it cannot read; here that is an answer
-    parts = parse(text)
-    bare = "".join(_written(part, constant) for part in parts)
-    aliases = {part.alias.lower() for part in parts if isinstance(part, DatabaseName)}
-    try:
-        trees = [tree for tree in sqlglot.parse(bare, read=dialect) if tree is not None]
-    except (sqlglot.errors.SqlglotError, RecursionError):
+    ``tables``: what is known of them, by their plain names. ``routines``: functions that may be called, since
+    somebody else tells what they touch.
+    """
+    trees = _trees(text, dialect, constant)
+    if trees is None:
         return None
+    parts = parse(text)
+    aliases = {part.alias.lower() for part in parts if isinstance(part, DatabaseName)}
     reads = []
     for tree in trees:
-        if (read := _Statement(tree, alias, aliases, tables or {}).read()) is None:
+        if (read := _Statement(tree, alias, aliases, tables or {}, routines).read()) is None:
             return None
         reads.append(read)
     known = all(not isinstance(part, Expression) or _value(part, constant) is not None for part in parts)
@@ -63,6 +67,36 @@ def read_sql(
         frozenset().union(*(read.loose for read in reads)),
         not known or any(read.fallible for read in reads),
     )
+
+
+def called(text: str, dialect: str) -> frozenset[str] | None:
+    """The functions that SQL text calls and that sqlglot does not know; None if it cannot be read."""
+    from sqlglot import expressions as sql
+
+    trees = _trees(text, dialect, None)
+    if trees is None:
+        return None
+    return frozenset(one.name.lower() for tree in trees for one in tree.find_all(sql.Anonymous, sql.AnonymousAggFunc))
+
+
+def only_rows(text: str, dialect: str) -> bool:
+    """Whether SQL text only reads and writes rows, and calls functions: it neither begins nor ends a transaction."""
+    from sqlglot import expressions as sql
+
+    rows = (sql.Select, sql.SetOperation, sql.Insert, sql.Update, sql.Delete, sql.Merge)
+    trees = _trees(text, dialect, None)
+    return bool(trees) and all(isinstance(tree, rows) for tree in trees or ()) and "set_config" not in text.lower()
+
+
+def _trees(text: str, dialect: str, constant: Constant | None) -> list[Any] | None:
+    import sqlglot  # here, not above: it takes a tenth of a second, and few schedules are reduced
+
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what it cannot read; here that is an answer
+    bare = "".join(_written(part, constant) for part in parse(text))
+    try:
+        return [tree for tree in sqlglot.parse(bare, read=dialect) if tree is not None]
+    except (sqlglot.errors.SqlglotError, RecursionError):
+        return None
 
 
 def _value(part: Expression, constant: Constant | None) -> object:
@@ -84,7 +118,9 @@ def _written(part: str | Expression | DatabaseName, constant: Constant | None) -
 class _Statement:
     """One statement's tree."""
 
-    def __init__(self, tree: Any, alias: str, aliases: set[str], tables: Mapping[str, Table]) -> None:
+    def __init__(
+        self, tree: Any, alias: str, aliases: set[str], tables: Mapping[str, Table], routines: Collection[str]
+    ) -> None:
         from sqlglot import expressions as sql
 
         self.sql = sql
@@ -92,7 +128,9 @@ class _Statement:
         self.alias = alias
         self.aliases = aliases
         self.tables = tables
-        self.named = list(tree.find_all(sql.Table))
+        self.routines = routines
+        # A function that gives rows stands where a table does.
+        self.named = [table for table in tree.find_all(sql.Table) if not isinstance(table.this, sql.Anonymous)]
 
     def read(self) -> Read | None:
         sql, tree = self.sql, self.tree
@@ -115,12 +153,15 @@ class _Statement:
     def _does_more(self) -> bool:
         """Whether it calls what is not known, or looks at what every step changes."""
         sql = self.sql
-        if self.tree.find(sql.Anonymous, sql.AnonymousAggFunc, sql.Into, sql.NextValueFor, sql.Command):
+        if self.tree.find(sql.Into, sql.NextValueFor, sql.Command):
+            return True
+        calls = {one.name.lower() for one in self.tree.find_all(sql.Anonymous, sql.AnonymousAggFunc)}
+        if not calls <= set(self.routines):
             return True
         if any(column.name.lower() in _HIDDEN_COLUMNS for column in self.tree.find_all(sql.Column)):
             return True
         return any(
-            not isinstance(table.this, sql.Identifier)  # a function that gives rows
+            not isinstance(table.this, sql.Identifier)
             or table.name.lower().startswith("pg_")
             or table.db.lower() in _CATALOGS
             for table in self.named

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.scenario import expressions
 from harness.scenario.conflicts_model import Access, Footprint
@@ -33,6 +33,7 @@ class Place:
     alone: bool = False
     murky: bool = False
     snapshot: bool = False
+    opaque: bool = False
 
     @property
     def session(self) -> str:
@@ -60,13 +61,14 @@ def places(session: Session, footprints: Mapping[str, Footprint], levels: Mappin
     engines = {step.database: footprints[step.name].engine for step in session.steps}
     states = {alias: _Alias(levels.get(alias, DEFAULT_LEVEL)) for alias in engines}
     held: dict[tuple[str, int], set[Access]] = {}
-    unknown = not _set_up(session, engines, states, held)
-    murky = unknown or any(footprints[step.name].everything for step in session.steps)
+    unclear = not _set_up(session, engines, states, held)
+    murky = unclear or any(footprints[step.name].kind == "unknown" for step in session.steps)
+    opaque: set[tuple[str, str, int]] = set()
     made = []
     for index, step in enumerate(session.steps):
         footprint = footprints[step.name]
-        if unknown and footprint.acts:
-            footprint = Footprint(everything=True, engine=footprint.engine)
+        if murky and footprint.acts:
+            footprint = Footprint(everything=True, engine=footprint.engine, kind="unknown")
         state = states[step.database]
         if footprint.kind == "begin":
             if not state.open:
@@ -85,25 +87,25 @@ def places(session: Session, footprints: Mapping[str, Footprint], levels: Mappin
         ):
             state.begun = True
         held.setdefault(unit[1:], set()).update(footprint.accesses)
+        if footprint.everything:
+            opaque.add(unit)
         made.append((step, index, footprint, state.level, unit, alone, snapshot))
         if footprint.kind == "end":
             state.open = False
             state.next()
             state.level = state.asked
-    every: dict[str, set[Access]] = {}
-    for (alias, _), accesses in held.items():
-        every.setdefault(alias, set()).update(accesses)
     return [
         Place(
             step,
             index,
-            footprint,
+            replace(footprint, everything=footprint.everything or (footprint.kind == "end" and unit in opaque)),
             "" if murky else level,
             unit,
-            frozenset(every.get(step.database, ()) if murky else held.get(unit[1:], ())),
+            frozenset(held.get(unit[1:], ())),
             alone,
             murky,
             snapshot or murky,
+            unit in opaque,
         )
         for step, index, footprint, level, unit, alone, snapshot in made
     ]
