@@ -311,6 +311,7 @@ class Relation:
     children: frozenset[str] = frozenset()
     triggers: tuple[tuple[str, str], ...] = ()
     drawn: bool = False  # an insert draws values from sequences or functions
+    always: frozenset[str] = frozenset()  # columns whose values the server always draws by itself
     odd: bool = False
 
 
@@ -325,10 +326,15 @@ class Routine:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What a database is made of. ``steady``: built-in functions that depend on nothing but their arguments."""
+    """What a database is made of.
+
+    ``sequences``: those that belong to a table's column → the table. ``steady``: built-in functions that depend on
+    nothing but their arguments.
+    """
 
     relations: Mapping[str, Relation] = field(default_factory=dict)
     routines: Mapping[str, tuple[Routine, ...]] = field(default_factory=dict)
+    sequences: Mapping[str, str] = field(default_factory=dict)
     steady: frozenset[str] = frozenset()
 
 

@@ -54,6 +54,7 @@ SELECT lower(c.relname), c.relkind,
   EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity <> '')
     OR EXISTS (SELECT FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
                WHERE d.adrelid = c.oid AND a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~ '[(]'),
+  ARRAY(SELECT lower(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity = 'a'),
   (c.relhasrules AND c.relkind <> 'v') OR c.relrowsecurity OR c.relispartition OR c.relkind = 'p'
     OR EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid)
     OR EXISTS (SELECT FROM pg_constraint o JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = o.oid
@@ -63,9 +64,16 @@ WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersist
 """
 
 ROUTINES: LiteralString = """
-SELECT lower(p.proname), l.lanname, coalesce(pg_get_functiondef(p.oid), p.prosrc)
+SELECT lower(p.proname), l.lanname, CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_functiondef(p.oid) END
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 WHERE p.oid >= 16384 AND p.prokind IN ('f', 'p')
+"""
+
+SEQUENCES: LiteralString = """
+SELECT lower(s.relname), lower(t.relname)
+FROM pg_class s JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i')
+JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
+WHERE s.relkind = 'S'
 """
 
 STEADY: LiteralString = """
@@ -97,7 +105,7 @@ def catalog(connection: Connection) -> Catalog:
     """The tables, views and routines of the database. Raises EngineError."""
     relations: dict[str, Relation] = {}
     for row in _ask(connection, RELATIONS):
-        name, kind, key, columns, types, shared, parents, children, triggers, drawn, odd = row
+        name, kind, key, columns, types, shared, parents, children, triggers, drawn, always, odd = row
         relation = Relation(
             name,
             _KINDS[kind],
@@ -108,14 +116,16 @@ def catalog(connection: Connection) -> Catalog:
             frozenset(children),
             tuple(sorted(set(_triggers(triggers)))),
             drawn,
+            frozenset(always),
             odd or kind in "mf" or name in relations,  # one name in two schemas: not told apart
         )
         relations[name] = relation
     routines: dict[str, tuple[Routine, ...]] = {}
     for name, language, source in _ask(connection, ROUTINES):
         routines[name] = (*routines.get(name, ()), Routine(name, language, source))
+    sequences = {str(name): str(table) for name, table in _ask(connection, SEQUENCES)}
     steady = frozenset(str(name) for (name,) in _ask(connection, STEADY))
-    return Catalog(relations, routines, steady)
+    return Catalog(relations, routines, sequences, steady)
 
 
 def _triggers(written: list[str]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.engines.base import Catalog, Cataloguing, Relation
+from harness.exploring.routines import Routines
 from harness.history import ENDINGS, EventKind
 from harness.runner.case import Play
 from harness.runner.stage import Stage
@@ -29,14 +30,6 @@ from harness.scenario.model import Case, Entry, Schedule, Session, Step
 if TYPE_CHECKING:
     from harness.suite import Suite
 
-# Whatever these touch is locked, and so seen, or belongs to the session alone, or is time.
-_SEEN = frozenset({"nextval", "setval", "currval", "lastval", "pg_sleep"})
-
-_HIDES = re.compile(
-    r"\b(notify|listen|exception\s+when|execute|dblink\w*|set_config|txid_\w+|pg_\w+|temp|temporary|lo_\w+|savepoint|copy)\b",
-    re.IGNORECASE,
-)
-_LANGUAGES = frozenset({"sql", "plpgsql"})
 _UNPREDICTABLE = frozenset(
     {"SORT", "SORT_RO", "MIGRATE", "WAIT", "WAITAOF", "XREAD", "XREADGROUP", "BLMOVE", "BLMPOP", "BZMPOP"}
 )
@@ -73,14 +66,16 @@ def scout(suite: Suite, case: Case) -> Learned:
     seen = _Seen()
     for order in (apart, tuple(reversed(apart))):
         _run(suite, case, apart, order, seen)
-    tables = {alias: tables_of(catalog) for alias, catalog in seen.catalogs.items()}
-    routines = {alias: frozenset(_harmless(catalog)) for alias, catalog in seen.catalogs.items()}
-    told = footprints(scenario, engine_of, tables, routines)
+    known = {alias: Routines(one, _said(case, alias, engine_of[alias])) for alias, one in seen.catalogs.items()}
+    tables = {alias: tables_of(known[alias], catalog) for alias, catalog in seen.catalogs.items()}
+    usable = {alias: frozenset(routines.usable()) for alias, routines in known.items()}
+    told = footprints(scenario, engine_of, tables, usable)
     made, loose = {}, set()
     for session in scenario.sessions:
         for step in session.steps:
-            footprint = _Learning(seen, step, told[step.name]).footprint()
-            loose |= {access.where for access in footprint.accesses - told[step.name].accesses}
+            footprint = _Learning(seen, step, told[step.name], known.get(step.database)).footprint()
+            more = footprint.accesses - told[step.name].accesses
+            loose |= {access.where for access in more if access.keys is None}
             made[step.name] = footprint
     return Learned(widened(made, loose), seen.notes)
 
@@ -154,12 +149,18 @@ def _run(suite: Suite, case: Case, cast: tuple[Session, ...], order: tuple[Sessi
 class _Learning:
     """One step: its statement's footprint and the server's word."""
 
-    def __init__(self, seen: _Seen, step: Step, told: Footprint) -> None:
+    def __init__(self, seen: _Seen, step: Step, told: Footprint, routines: Routines | None) -> None:
         self._seen = seen
+        self._routines = routines
         self._step = step
         self._told = told
         self._catalog = seen.catalogs.get(step.database)
-        self._server = frozenset(seen.touched.get(step.name, ()))
+        self._server = frozenset(map(self._added, seen.touched.get(step.name, ())))
+
+    def _added(self, access: Access) -> Access:
+        """What a trigger adds to a log is a row of its own."""
+        logged = self._routines is not None and access.where.partition(".")[2] in self._routines.logs
+        return replace(access, keys=frozenset({f"added by {self._step.name}"})) if logged else access
 
     def footprint(self) -> Footprint:
         told = self._told
@@ -198,23 +199,37 @@ class _Learning:
     def _hidden(self) -> str:
         """Why the server's word is not enough; empty if it is."""
         assert self._catalog is not None
+        assert self._routines is not None
         for access in self._server:
             if unknown(access):
                 return f"the server shows {access.where.partition('.')[2][1:]}"
-        routines: set[str] = set()
+        fired: set[str] = set()
         odd = ""
+        named = {access.where for access in self._told.accesses}
         for access in self._told.accesses | self._server:
             name = access.where.partition(".")[2]
             relation = self._catalog.relations.get(name)
+            if name in self._catalog.sequences or name in self._routines.logs:
+                continue
             if relation is None or relation.kind != "table" or relation.odd:
                 odd = name
             if relation is not None and access.writes:
-                routines |= {routine for _, routine in relation.triggers}
-        if hiding := next((name for name in sorted(routines) if not _is_seen(self._catalog, name)), ""):
+                events = self._events() if access.where in named else {event for event, _ in relation.triggers}
+                fired |= {routine for event, routine in relation.triggers if event in events}
+        if hiding := next((name for name in sorted(fired) if not self._routines.seen(name)), ""):
             return f"the server does not show all that the trigger function {hiding} may do"
-        if (routines or odd or self._calls() - self._catalog.steady) and self._step.name not in self._seen.went:
+        calls = self._calls() - self._catalog.steady
+        if (fired or odd or calls) and self._step.name not in self._seen.went:
             return f"it never succeeded, and {odd or 'what it calls'} may touch more than it names"
         return ""
+
+    def _events(self) -> set[str]:
+        """What its own words may do to the rows of a table that it names, with what foreign keys make of that."""
+        words = set(re.findall(r"\w+", str(self._step.body(self._told.engine)).lower()))
+        events = words & {"insert", "update", "delete"}
+        if "merge" in words:
+            events = {"insert", "update", "delete"}
+        return events | ({"update"} if "delete" in events else set())
 
 
 def _uncovered(told: Footprint, server: Collection[Access]) -> frozenset[Access]:
@@ -249,12 +264,12 @@ def grown(before: Mapping[str, Footprint], touched: Mapping[str, frozenset[Acces
 # -- the catalog
 
 
-def tables_of(catalog: Catalog) -> dict[str, Table]:
+def tables_of(routines: Routines, catalog: Catalog) -> dict[str, Table]:
     """What the catalog says of tables, as conflicts are told in; rows of views and the like are not told apart."""
-    return {name: _table(relation) for name, relation in catalog.relations.items()}
+    return {name: _table(relation, routines) for name, relation in catalog.relations.items()}
 
 
-def _table(relation: Relation) -> Table:
+def _table(relation: Relation, routines: Routines) -> Table:
     apart = relation.kind == "table" and not relation.odd
     return Table(
         key=relation.key if apart else (),
@@ -262,31 +277,14 @@ def _table(relation: Relation) -> Table:
         shared=relation.shared,
         parents=relation.parents,
         children=relation.children,
-        triggers=frozenset(event for event, _ in relation.triggers),
+        triggers=frozenset(event for event, _ in relation.triggers if not routines.harmless(relation, event)),
         drawn=relation.drawn,
     )
 
 
-def _harmless(catalog: Catalog) -> Iterator[str]:
-    """Functions whose doings the server shows wholly."""
-    yield from catalog.steady
-    yield from _SEEN
-    for name in catalog.routines:
-        if name not in catalog.steady and _is_seen(catalog, name):
-            yield name
-
-
-def _is_seen(catalog: Catalog, name: str) -> bool:
-    """Whether all that a routine does, with the routines and triggers that it reaches, is seen in the lock table."""
-    near, known = {name}, set()
-    while near:
-        one = near.pop()
-        known.add(one)
-        for routine in catalog.routines.get(one, ()):
-            if routine.language not in _LANGUAGES or _HIDES.search(routine.source):
-                return False
-            words = set(re.findall(r"\w+", routine.source.lower()))
-            near |= (words & set(catalog.routines)) - known
-            for table in words & set(catalog.relations):
-                near |= {trigger for _, trigger in catalog.relations[table].triggers} - known
-    return True
+def _said(case: Case, alias: str, engine: str) -> set[str]:
+    """All words of the statements that go to a database."""
+    steps = [step for one in case.scenario.sessions for step in (*one.setup, *one.steps) if step.database == alias]
+    items = [item for item in case.scenario.items if item.database == alias]
+    bodies = [*(step.body(engine) for step in steps), *(item.bodies.get(engine, item.bodies.get("*")) for item in items)]
+    return {word for body in bodies if isinstance(body, str) for word in re.findall(r"\w+", body.lower())}
