@@ -15,7 +15,7 @@ from harness.evidence.transcript import transcript
 from harness.evidence.values import meets
 from harness.history import ENDINGS, Event, EventKind, History, RunEnd
 from harness.scenario.model import Expectation, matches
-from harness.vocabulary import Phenomenon
+from harness.vocabulary import DEFAULT_LEVEL, Phenomenon
 
 _DIFF = "\n--- expected\n"
 """How a diff begins, in a mismatch that has one."""
@@ -113,6 +113,8 @@ def _printed(history: History, known: Sequence[str]) -> Iterator[str]:
 
 
 def _levels(history: History) -> Iterator[str]:
+    if history.level == DEFAULT_LEVEL:
+        return  # whatever the server gives was asked for
     engines = {database.alias: database.engine for database in history.databases}
     for session in history.sessions:
         for alias, observed in session.observed_levels.items():
