@@ -34,7 +34,6 @@ class Bank(Registers):
 
     def __init__(self, observed: Observed, examples: int) -> None:
         self.plain = 0
-        self._found: dict[int, Hashable] = {}  # of accounts whose initial balance is not given, what it seems to be
         super().__init__(observed, examples)
         self._totals()
         if self.plain:
@@ -63,11 +62,21 @@ class Bank(Registers):
             return INITIAL
         return tuple(value)
 
-    def reachable(self, number: int, version: Hashable) -> bool:
-        """One version that nobody wrote may be the initial one, if nobody said which that is."""
-        if self.registers[number].initial is not None or version in self.registers[number].aborted:
-            return False
-        return self._found.setdefault(number, version) == version
+    def reads(self, number: int, register: Register) -> None:
+        """The first version read that nobody wrote is the initial one, if nobody said which that is."""
+        if register.initial is None:
+            unwritten = (
+                version
+                for version in register.readers
+                if version is not INITIAL and version not in register.writers and version not in register.aborted
+            )
+            found = next(unwritten, INITIAL)
+            if found is not INITIAL:
+                register.initial = found
+                register.readers.setdefault(INITIAL, []).extend(register.readers.pop(found))
+                register.updates.setdefault(INITIAL, []).extend(register.updates.pop(found, ()))
+                register.follows.update({new: INITIAL for new, old in register.follows.items() if old == found})
+        super().reads(number, register)
 
     def _totals(self) -> None:
         """Every transaction that reads all accounts must see what they have together."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from harness.evidence.checker.inference import Lost
@@ -103,8 +104,10 @@ class Counter(Registers):
         order = self._orders.get(number)
         if version in later or not order or not isinstance(version, int):
             return later.get(version, [])
-        place = bisect_right(order, version)
-        return [self.registers[number].writers[order[place]]] if place < len(order) else []
+        writers = self.registers[number].writers
+        mine = writers.get(version, NOBODY)  # of a value that its own transaction left behind
+        places = range(bisect_right(order, version), len(order))
+        return list(islice((writers[order[place]] for place in places if writers[order[place]] != mine), 1))
 
     def reachable(self, number: int, version: Hashable) -> bool:
         """Whether increments whose results nobody saw can have led to this value."""

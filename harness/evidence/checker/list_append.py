@@ -57,11 +57,10 @@ class ListAppend:
         self.notes: list[str] = []
         self.twice = 0
         self._numbers: dict[Key, int] = {}
-        self._unsure: list[int] = []
         self._read(observed.initial)
+        self._admit()
         for number in range(len(self.lists)):
             self._order(number)
-        self._admit()
         for number in range(len(self.lists)):
             self._connect(number)
             self._lost(number)
@@ -117,8 +116,6 @@ class ListAppend:
                     if type(value) is not tuple:
                         value = tuple(value)
                     expected = state.get(number)
-                    if not ok:
-                        self._unsure.append(position)
                     if expected is None:
                         pass
                     elif number in tails:
@@ -252,26 +249,24 @@ class ListAppend:
 
     def _admit(self) -> None:
         """Transactions of unknown end whose appends were read did commit; what they read counts then, too."""
-        pending: list[int] = []
         unsure = bytearray(transaction.status is Status.info for transaction in self.transactions)
-        for one in self.lists:
-            for element in {element for value in _distinct(one.values) for element in value}:
-                writer = one.writers.get(element, NOBODY)
-                if writer >= 0 and unsure[writer] and not self.present[writer]:
-                    self.present[writer] = 1
-                    pending.append(writer)
-        known = set(self._unsure)
+        if not any(unsure):
+            return
+        pending = [(one, value) for one in self.lists for value in _distinct(one.values)]
         while pending:
-            position = pending.pop()
-            if position not in known:
-                continue
-            for op in self.transactions[position].ops:
-                if op.f != "r" or op.value is None:
+            one, value = pending.pop()
+            for element in value:
+                writer = one.writers.get(element, NOBODY)
+                if writer < 0 or not unsure[writer]:
                     continue
-                one, value = self.lists[self._numbers[op.key]], tuple(op.value)
-                if one.order[: len(value)] == value:  # what contradicts the others proves nothing: who knows its end?
-                    one.readers.append(position)
-                    one.values.append(value)
+                self.present[writer] = 1
+                unsure[writer] = 0
+                for op in self.transactions[writer].ops:
+                    if op.f == "r" and op.value is not None:
+                        seen = self.lists[self._numbers[op.key]]
+                        seen.readers.append(writer)
+                        seen.values.append(tuple(op.value))
+                        pending.append((seen, seen.values[-1]))
 
     def _connect(self, number: int) -> None:
         """The edges of one list."""

@@ -1,4 +1,4 @@
-"""Histories of stores that are nowhere but here: one that is serial, one with snapshots, one that reads what is committed."""
+"""Histories of stores that are nowhere but here: a serial one, one with snapshots, one that reads what is committed."""
 
 from __future__ import annotations
 
