@@ -272,8 +272,8 @@ class Observer(Protocol):
 class Touch:
     """Something that a session's open transaction has locked, noted or been told to touch, by the server's own word.
 
-    ``name`` is a table's plain name in small letters, for Redis a key. ``unknown``: it is no table's rows, and may be
-    anything (``name`` says what the server calls it).
+    ``name`` is a table's name in small letters, ``SCHEMA.TABLE`` if its schema has to be named, for Redis a key.
+    ``unknown``: it is no table's rows, and may be anything (``name`` says what the server calls it).
     """
 
     name: str

@@ -19,7 +19,7 @@ from harness.errors import EngineError
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 TOUCHED: LiteralString = """
-SELECT l.locktype, l.mode, lower(coalesce(t.relname, c.relname)), coalesce(t.relkind, c.relkind),
+SELECT l.locktype, l.mode, replace(lower(coalesce(t.oid, c.oid)::regclass::text), '"', ''), coalesce(t.relkind, c.relkind),
        coalesce(t.oid, c.oid) < 16384, coalesce(t.relpersistence, c.relpersistence) = 't'
 FROM pg_locks l
 LEFT JOIN pg_class c ON c.oid = l.relation
@@ -29,7 +29,7 @@ WHERE l.pid = $1::int AND l.granted AND l.locktype NOT IN ('virtualxid', 'transa
 """
 
 RELATIONS: LiteralString = """
-SELECT lower(c.relname), c.relkind,
+SELECT replace(lower(c.oid::regclass::text), '"', ''), c.relkind,
   ARRAY(SELECT lower(a.attname) FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k(number, place)
         JOIN pg_attribute a ON a.attnum = k.number
         WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid ORDER BY k.place),
@@ -45,9 +45,9 @@ SELECT lower(c.relname), c.relkind,
                      AND (a.attnum = ANY(o.conkey) OR 0 = ANY(o.conkey)))
           OR EXISTS (SELECT FROM pg_constraint o WHERE o.confrelid = c.oid AND o.contype = 'f' AND a.attnum =
           ANY(o.confkey)))),
-  ARRAY(SELECT DISTINCT lower(p.relname) FROM pg_constraint o JOIN pg_class p ON p.oid = o.confrelid
+  ARRAY(SELECT DISTINCT replace(lower(o.confrelid::regclass::text), '"', '') FROM pg_constraint o
         WHERE o.conrelid = c.oid AND o.contype = 'f'),
-  ARRAY(SELECT DISTINCT lower(p.relname) FROM pg_constraint o JOIN pg_class p ON p.oid = o.conrelid
+  ARRAY(SELECT DISTINCT replace(lower(o.conrelid::regclass::text), '"', '') FROM pg_constraint o
         WHERE o.confrelid = c.oid AND o.contype = 'f'),
   ARRAY(SELECT t.tgtype::text || ' ' || lower(p.proname) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
         WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),
@@ -70,7 +70,7 @@ WHERE p.oid >= 16384 AND p.prokind IN ('f', 'p')
 """
 
 SEQUENCES: LiteralString = """
-SELECT lower(s.relname), lower(t.relname)
+SELECT replace(lower(s.oid::regclass::text), '"', ''), replace(lower(t.oid::regclass::text), '"', '')
 FROM pg_class s JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i')
 JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
 WHERE s.relkind = 'S'
@@ -117,7 +117,7 @@ def catalog(connection: Connection) -> Catalog:
             tuple(sorted(set(_triggers(triggers)))),
             drawn,
             frozenset(always),
-            odd or kind in "mf" or name in relations,  # one name in two schemas: not told apart
+            odd or kind in "mf" or name in relations,  # names that differ by large letters only
         )
         relations[name] = relation
     routines: dict[str, tuple[Routine, ...]] = {}

@@ -59,32 +59,37 @@ class Routines:
             known.add(one)
             words = {word for routine in self._of(one) for word in _words(routine)}
             near |= (words & self._catalog.routines.keys()) - known
-            for table in words & self._catalog.relations.keys():
+            for table in self._called(words):
                 near |= {routine for _, routine in self._catalog.relations[table].triggers} - known
         return known
 
     def touches(self, name: str) -> set[str]:
         """The tables that it may come to."""
         words = {word for one in self._reach(name) for routine in self._of(one) for word in _words(routine)}
-        return words & self._catalog.relations.keys()
+        return self._called(words)
+
+    def _called(self, words: Collection[str]) -> set[str]:
+        """The tables that some words may name, in whichever schema."""
+        return {name for name in self._catalog.relations if name.rpartition(".")[2] in words}
 
     @cached_property
     def logs(self) -> frozenset[str]:
         """Tables that are logs, with their sequences."""
-        odd = {name for name, relation in self._catalog.relations.items() if relation.kind != "table"}
-        if self._said & (odd | self._catalog.routines.keys()):
+        named = [self._catalog.relations[name] for name in self._called(self._said)]
+        if any(one.kind != "table" for one in named) or self._said & self._catalog.routines.keys():
             return frozenset()  # what a view or a function looks at is not looked into here
         tables = {
             name
             for name, relation in self._catalog.relations.items()
-            if name not in self._said and _is_closed(relation) and self._only_grows(name)
+            if name.rpartition(".")[2] not in self._said and _is_closed(relation) and self._only_grows(name)
         }
         return frozenset(tables | {one for one, table in self._catalog.sequences.items() if table in tables})
 
     def _only_grows(self, table: str) -> bool:
         """Whether each trigger that names the table adds rows to it and does nothing else with it."""
-        adds = re.compile(rf"\binsert\s+into\s+(?:public\s*\.\s*)?{re.escape(table)}\b")
-        named = re.compile(rf"\b{re.escape(table)}\b")
+        plain = re.escape(table.rpartition(".")[2])
+        adds = re.compile(rf"\binsert\s+into\s+(?:\w+\s*\.\s*)?{plain}\b")
+        named = re.compile(rf"\b{plain}\b")
         firing = {routine for relation in self._catalog.relations.values() for _, routine in relation.triggers}
         sources = [_plain(routine) for trigger in firing for one in self._reach(trigger) for routine in self._of(one)]
         naming = [source for source in sources if named.search(source)]

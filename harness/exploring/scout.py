@@ -286,5 +286,8 @@ def _said(case: Case, alias: str, engine: str) -> set[str]:
     """All words of the statements that go to a database."""
     steps = [step for one in case.scenario.sessions for step in (*one.setup, *one.steps) if step.database == alias]
     items = [item for item in case.scenario.items if item.database == alias]
-    bodies = [*(step.body(engine) for step in steps), *(item.bodies.get(engine, item.bodies.get("*")) for item in items)]
+    bodies = [
+        *(step.body(engine) for step in steps),
+        *(item.bodies.get(engine, item.bodies.get("*")) for item in items),
+    ]
     return {word for body in bodies if isinstance(body, str) for word in re.findall(r"\w+", body.lower())}

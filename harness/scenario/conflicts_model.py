@@ -21,7 +21,8 @@ NUMBERS = frozenset({"smallint", "integer", "bigint", "int", "int2", "int4", "in
 class Access:
     """Rows that a step reads, or writes (or locks as if it wrote them).
 
-    ``where`` is ``ALIAS.TABLE``, for Redis the alias alone. ``keys`` are primary keys as text, None: any row of it.
+    ``where`` is ``ALIAS.TABLE`` (``ALIAS.SCHEMA.TABLE``), for Redis the alias alone. ``keys`` are primary keys as
+    text, None: any row of it.
     """
 
     where: str
@@ -49,9 +50,9 @@ class Access:
 
 
 def _same_table(one: str, other: str) -> bool:
-    alias, _, table = one.partition(".")
-    alias_too, _, table_too = other.partition(".")
-    return table == table_too and ANYWHERE in (alias, alias_too)
+    """Whether one of them may lie anywhere, and they are called the same but for the schema."""
+    anywhere = ANYWHERE in (one.partition(".")[0], other.partition(".")[0])
+    return anywhere and one.rpartition(".")[2] == other.rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)
