@@ -4,7 +4,7 @@ Vectors and lists are read as lists, sets as frozensets, maps as dicts, characte
 ``"ok"`` are the same here, for histories never tell them apart. A tagged element is read as the element alone. What is no
 number and no word of EDN (``java.lang.Exception``) is a :class:`Symbol`. To write a keyword, give a :class:`Keyword`.
 
-Most lines of a history are made of keywords, numbers, brackets and ``nil`` only. Such a line is rewritten as JSON, which
+Most operations of a history are made of keywords, numbers, brackets and ``nil`` only. Such a map is rewritten as JSON, which
 Python reads several times as fast as a tokenizer in Python does; all others, and all that are wrong, go to the tokenizer.
 """
 
@@ -90,7 +90,7 @@ def forms(text: str) -> Iterator[tuple[int, Any]]:
             if (rest := _after_blanks(text, pos + 1)) < len(text):
                 _refuse(f"there is more after the {_CALLED[text[opened]]} that holds the operations", rest)
             return
-        if text[pos] == "{" and (quick := _line(text, pos, closes)) is not None:
+        if text[pos] == "{" and (quick := _plain(text, pos)) is not None:
             yield pos, quick[0]
             pos = quick[1]
             continue
@@ -130,6 +130,7 @@ def _refuse(message: str, offset: int) -> NoReturn:
 _PLAIN = re.compile(r"\{[A-Za-z0-9_\s,:\[\]{}.+-]*\}", re.ASCII)
 _NIL = re.compile(r"(?<=[\s,\[])nil(?=[\s,\]}])")
 _NAME = re.compile(r":([A-Za-z][A-Za-z0-9_.+-]*)")
+_MOST_MAPS = 4
 _COMMON = [
     (f":{name},", f'"{name}",')
     for name in ("append", "r", "w", "type", "invoke", "ok", "f", "txn", "value", "process", "time", "index")
@@ -144,15 +145,14 @@ def _no_constant(word: str) -> NoReturn:
 _decode = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
-def _line(text: str, pos: int, closes: str) -> tuple[dict[Any, Any], int] | None:
-    """The map that the rest of the line is, if it is a plain one, and where it ends; else None."""
-    newline = text.find("\n", pos)
-    end = len(text) if newline < 0 else newline
-    if end - pos > 1_000_000 and newline < 0:  # all in one line: do not read the rest again for each map
-        return None
-    line = text[pos:end].rstrip(" \t\r,")
-    if closes and line.endswith("}" + closes):
-        line = line[:-1]
+def _plain(text: str, pos: int) -> tuple[dict[Any, Any], int] | None:
+    """The map at ``pos``, if it is a plain one, and where it ends; else None."""
+    end = text.find("}", pos) + 1
+    for _ in range(_MOST_MAPS):  # Jepsen's bank has a map in each operation's
+        if text.count("{", pos, end) == text.count("}", pos, end):
+            break
+        end = text.find("}", end) + 1
+    line = text[pos:end]
     if not _PLAIN.fullmatch(line):
         return None
     made = ",".join((_NIL.sub("null", line) if "nil" in line else line).replace(",", " ").split())
@@ -166,7 +166,7 @@ def _line(text: str, pos: int, closes: str) -> tuple[dict[Any, Any], int] | None
         value = _maps(_decode(made), nested=line.count("{") > 1)
     except (ValueError, TypeError, RecursionError):
         return None
-    return value, pos + len(line)
+    return value, end
 
 
 def _maps(value: Any, *, nested: bool) -> Any:

@@ -85,6 +85,13 @@ def test_deep_nesting_and_an_endless_text_take_no_time() -> None:
             list(edn.forms(text))
 
 
+@pytest.mark.parametrize("between", [" ", "", ",", "\n"], ids=repr)
+def test_a_long_line_is_read_once_not_for_each_operation(between: str) -> None:
+    many = between.join(f"{{:type :ok, :value {{0 {number}}}}}" for number in range(20_000))
+    read = [form["value"][0] for _, form in edn.forms(f"[{many}]")]
+    assert read == list(range(20_000))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -175,7 +182,7 @@ def test_the_quick_way_reads_what_the_tokenizer_reads(operations: list[Any], bet
     for whole in (text, f"[{text}]"):
         quick = [form for _, form in edn.forms(whole)]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(edn, "_line", lambda *_: None)
+            patch.setattr(edn, "_plain", lambda *_: None)
             assert [form for _, form in edn.forms(whole)] == quick
         assert quick == operations
 
@@ -192,7 +199,7 @@ def outcome(text: str) -> Any:
 def test_whatever_it_is_it_is_read_or_refused(text: str) -> None:
     quick = outcome(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(edn, "_line", lambda *_: None)
+        patch.setattr(edn, "_plain", lambda *_: None)
         assert outcome(text) == quick
     assert isinstance(quick, list) or quick[1]
 
