@@ -36,7 +36,7 @@ class Reduction:
         from harness.exploring.scout import grown
 
         made = grown(self.footprints, touched)
-        if made == self.footprints:
+        if made is None:
             return False
         self.footprints = dict(made)
         self._renew()
