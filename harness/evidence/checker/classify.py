@@ -9,6 +9,7 @@ at all is known from components and so for certain; which ones there are is sear
 
 from __future__ import annotations
 
+import sys
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ STEPS: Final = 4_000_000
 
 MOST_FRACTURED: Final = 256
 """So many read skews between two transactions are looked at more closely."""
+
+
+NEAR: Final = 50_000
+"""How many of them for one cycle: whoever is further away is looked for only if nothing else was found."""
 
 
 class Step(NamedTuple):
@@ -144,6 +149,10 @@ def classify(
         _Search(found, lost, places, tuple(orders), cycles, jump).run()
 
 
+Way = Callable[[int, int, Budget], list[Step] | None]
+"""A search for the way back from an edge's target to its source."""
+
+
 class _Search:
     def __init__(
         self,
@@ -161,6 +170,7 @@ class _Search:
         self.cycles = cycles
         self.jump = jump
         self.size = len(found.nodes)
+        self._writers: dict[int, list[int]] | None = None
 
     def run(self) -> None:
         """All stages, the most basic one first."""
@@ -176,23 +186,18 @@ class _Search:
             return
         out = self.part.merged(kinds)
         component = components(out)
-        into: list[list[int]] | None = None
-        budget = Budget(STEPS)
-        for source, target in todo:
-            if component[source] != component[target] or self.done(closing, (source, target), stage):
-                continue
-            if into is None:
-                out = [[far for far in out[node] if component[far] == component[node]] for node in range(self.size)]
-                into = reverse(out)
-            path = self.shortcut(source, target)
-            if path is None:
-                nodes = shortest(out, into, target, source, budget)
-                path = self.steps(nodes, kinds) if nodes else None
-            if path is not None:
-                self.tell(stage, [self.step(source, target, closing), *path])
-            elif budget.spent:
-                self.limited(stage)
-                return
+        todo = [edge for edge in todo if component[edge[0]] == component[edge[1]]]
+        if not todo:
+            return
+        out = [[far for far in out[node] if component[far] == component[node]] for node in range(self.size)]
+        into = reverse(out)
+
+        def way(source: int, target: int, budget: Budget) -> list[Step] | None:
+            barred = self.shadows(source, target) if closing == RW else ()
+            nodes = shortest(out, into, target, source, budget, None, barred)
+            return self.steps(nodes, kinds) if nodes else None
+
+        self.close(stage, closing, todo, way)
 
     def anti(self, kinds: tuple[int, ...]) -> None:
         """Cycles with rw in which no two of them follow each other; those with only one first."""
@@ -208,36 +213,76 @@ class _Search:
         out = self.part.merged(kinds)
         into = reverse(out)
         ranks = topological(out, components(out))
-        rest = []
-        budget = Budget(STEPS)
-        for source, target in todo:
-            if self.done(RW, (source, target), 2):
-                continue
-            path = self.shortcut(source, target)
-            if path is None:
-                nodes = shortest(out, into, target, source, budget, ranks)
-                path = self.steps(nodes, kinds) if nodes else None
-            if path is not None:
-                self.tell(2, [self.step(source, target, RW), *path])
-            elif budget.spent:
-                self.limited(2)
-                break
-            else:
-                rest.append((source, target))
-        if not rest:
+
+        def single(source: int, target: int, budget: Budget) -> list[Step] | None:
+            nodes = shortest(out, into, target, source, budget, ranks, self.shadows(source, target))
+            return self.steps(nodes, kinds) if nodes else None
+
+        self.close(2, RW, todo, single)
+        todo = [edge for edge in todo if not self.done(RW, edge, 3)]
+        if not todo:
             return
         double = [[far for far in double[node] if component[far] == component[node]] for node in range(2 * size)]
         back = reverse(double)
+
+        def several(source: int, target: int, budget: Budget) -> list[Step] | None:
+            barred = self.shadows(source, target)
+            barred += [node + size for node in barred]
+            nodes = shortest(double, back, target + size, source, budget, None, barred)
+            return self.twofold(nodes, kinds) if nodes else None
+
+        self.close(3, RW, todo, several)
+
+    def close(self, stage: int, closing: int, todo: list[tuple[int, int]], way: Way) -> None:
+        """Tell the cycles that edges close, each by the way back that is found for it within the search's limits."""
         budget = Budget(STEPS)
-        for source, target in rest:
-            if self.done(RW, (source, target), 3):
+        cut: list[tuple[int, int]] = []
+        told = 0
+        for source, target in todo:
+            if self.done(closing, (source, target), stage):
                 continue
-            nodes = shortest(double, back, target + size, source, budget)
-            if nodes is not None:
-                self.tell(3, self.simple([self.step(source, target, RW), *self.twofold(nodes, kinds)]))
-            elif budget.spent:
-                self.limited(3)
-                return
+            path = self.shortcut(source, target)
+            if path is None and budget.left > 0:
+                near = Budget(min(NEAR, budget.left))
+                path = way(source, target, near)
+                budget.left -= min(NEAR, budget.left) - max(near.left, 0)
+                if near.spent:
+                    cut.append((source, target))
+            elif path is None:
+                cut.append((source, target))
+            if path is not None:
+                told += 1
+                self.tell(stage, [self.step(source, target, closing), *path])
+        while cut and not told:  # whether there is one is not a matter of limits
+            source, target = cut.pop()
+            path = way(source, target, Budget(sys.maxsize))
+            if path is not None:
+                told += 1
+                self.tell(stage, [self.step(source, target, closing), *path])
+        if cut:
+            self.limited(stage)
+
+    def shadows(self, source: int, target: int) -> list[int]:
+        """Whose version the source of an rw had read.
+
+        A way back through them goes round without the reader as well: they come right before the target (ww).
+        """
+        wr, ww = self.part.places[WR], self.part.places[WW]
+        on = set(self.part.places[RW].get(source * self.size + target, ()))
+        found = []
+        for code in self.writers().get(source, ()):
+            writer = code // self.size
+            if not on.isdisjoint(wr[code]) and writer * self.size + target in ww:
+                found.append(writer)
+        return found
+
+    def writers(self) -> dict[int, list[int]]:
+        """For each reader the edges (wr) that lead to it."""
+        if self._writers is None:
+            self._writers = {}
+            for code in self.part.places[WR]:
+                self._writers.setdefault(code % self.size, []).append(code)
+        return self._writers
 
     def done(self, kind: int, edge: tuple[int, int], stage: int) -> bool:
         """Whether an edge is in a cycle that was told, of a name at least as basic."""

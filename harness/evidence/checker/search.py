@@ -6,7 +6,7 @@ shortest path is looked for from both ends at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from heapq import heappop, heappush
 
 Neighbours = Sequence[Sequence[int]]
@@ -116,11 +116,18 @@ def reverse(out: Neighbours) -> list[list[int]]:
 
 
 def shortest(
-    out: Neighbours, into: Neighbours, start: int, goal: int, budget: Budget, ranks: Sequence[int] | None = None
+    out: Neighbours,
+    into: Neighbours,
+    start: int,
+    goal: int,
+    budget: Budget,
+    ranks: Sequence[int] | None = None,
+    barred: Collection[int] = (),
 ) -> list[int] | None:
     """The nodes of a shortest path, both ends with it; None if there is none, or if the budget does not reach.
 
-    ``ranks`` never fall along an edge: what lies outside of start's and goal's is not looked at.
+    ``ranks`` never fall along an edge: what lies outside of start's and goal's is not looked at. From the nodes that are
+    ``barred`` no step leads to the goal.
     """
     if start == goal:
         return [start]
@@ -140,6 +147,8 @@ def shortest(
             budget.left -= len(targets) + 1
             for target in targets:
                 if target in near or (ranks and not first <= ranks[target] <= last):
+                    continue
+                if barred and (node in barred and target == goal if ahead else target in barred and node == goal):
                     continue
                 near[target] = node
                 if target in far:

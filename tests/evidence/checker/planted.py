@@ -1,9 +1,9 @@
 """Anomalies to be planted, in short.
 
-``a: rA rB1`` is a transaction of session a that reads object A as it was before, and B as it is after version 1; ``w`` writes
-a version of a register and appends to a list, ``i`` increments a counter to a version. ``!`` after the session: it failed; ``?``:
-nobody knows. ``p/2-3``: from moment 2 to moment 3; all others are under way from 0 to 9. A list's reads have all its versions
-(``rA12``), other objects' only the last one. ``ends``: what is there afterwards.
+``a: rA rB1`` is a transaction of session a that reads object A as it was before, and B as it is after version 1; ``w``
+writes a version of a register and appends to a list, ``i`` increments a counter to a version. ``!`` after the session: it
+failed; ``?``: nobody knows. ``p/2-3``: from moment 2 to moment 3; all others are under way from 0 to 9. A list's reads have
+all its versions (``rA12``), other objects' only the last one. ``ends``: what is there afterwards.
 """
 
 from __future__ import annotations
