@@ -61,7 +61,8 @@ def _compared(told: Told, anomaly: str, row: Row | None) -> Compared:
         )
         return Compared(told.engine, told.level, anomaly, "not run", theirs, Agreement.not_tried, why)
     ours = _word(cell)
-    agrees = ours == theirs or (theirs == "some" and cell.outcome is Outcome.allowed)
+    # "some" of Hermitage's, and ours, is one that can come about: which variants there are differs
+    agrees = (cell.outcome is Outcome.allowed) == (theirs != "prevented")
     agreement = Agreement.equal if agrees else Agreement.differs
     return Compared(
         told.engine, told.level, anomaly, ours, theirs, agreement, "" if agrees else _why(told, cell, theirs, row)

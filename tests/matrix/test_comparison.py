@@ -5,7 +5,9 @@ from harness.matrix.hermitage import CREDIT, hermitage
 from harness.matrix.model import Matrix
 from harness.vocabulary import HERMITAGE, LEVELS
 
-from .made import LOST, SERIAL, SKEW, evidence, level, table
+from .made import LOST, SERIAL, SKEW, evidence, level, phantom, table
+
+PHANTOM = phantom(level="repeatable read")
 
 READ_COMMITTED = ("PMP", "P4", "G-single", "G2-item", "G2")
 
@@ -57,7 +59,7 @@ def test_a_cell_that_a_variant_decides_says_which_one() -> None:
     )
 
 
-def test_some_of_hermitages_agrees_with_what_a_variant_allows() -> None:
+def test_some_and_allowed_are_both_what_can_come_about() -> None:
     made = [
         one.model_copy(
             update={
@@ -72,9 +74,13 @@ def test_some_of_hermitages_agrees_with_what_a_variant_allows() -> None:
         for one in (
             evidence(SERIAL, "G-single", level="repeatable read"),
             evidence(SKEW, "G-single", variant="predicate", level="repeatable read"),
+            PHANTOM,
+            evidence(SERIAL, "PMP", variant="write predicate", level="repeatable read"),
         )
     ]
-    assert agreements(table(*made), "sqlserver")["repeatable read", "G-single"] is Agreement.equal
+    told = agreements(table(*made), "sqlserver")
+    assert told["repeatable read", "G-single"] is Agreement.equal  # some there
+    assert told["repeatable read", "PMP"] is Agreement.equal  # not prevented there, whatever the write predicate does
 
 
 def test_what_was_not_tried_or_not_reached_is_no_difference() -> None:

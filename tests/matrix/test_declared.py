@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ScenarioError
+from harness.matrix.hermitage import hermitage
 from harness.scenario.load import load
 from harness.vocabulary import ENGINES, HERMITAGE, LEVELS
 
@@ -90,3 +91,40 @@ def test_every_scenario_there_has_a_cell_and_judges_strictly() -> None:
                 one.finds or one.blocks is not None or one.sees or one.final or one.errors for one in by_level.values()
             )
             assert not any(one.allows for one in by_level.values()), file
+
+
+EXPECTED = {
+    "G0": {"dirty write"},
+    "G1a": {"dirty read"},
+    "G1b": {"intermediate read"},
+    "G1c": {"circular information flow", "dirty read"},
+    "OTV": {"observed transaction vanishes", "dirty read"},
+    "PMP": {"phantom"},
+    "P4": {"lost update"},
+    "G-single": {"read skew", "phantom"},
+    "G2-item": {"write skew"},
+    "G2": {"write skew", "read-only anomaly"},
+}
+"""What a scenario expects to be found where its anomaly comes about."""
+
+
+@pytest.mark.parametrize("key", hermitage(), ids=" ".join)
+def test_what_the_scenarios_expect_is_what_hermitage_found(key: tuple[str, str]) -> None:
+    """SQL Server's expectations too, which no run here can hold against a server."""
+    engine, level = key
+    expected: dict[str, set[str]] = {}
+    for file in SCENARIOS:
+        scenario = load(file)
+        if engine not in scenario.expect or level not in scenario.levels_on(engine):
+            continue
+        anomaly = scenario.matrix[engine].anomaly
+        (schedule,) = scenario.schedules
+        told = scenario.expectation(schedule, engine, level)
+        assert told is not None
+        found = {one.value for one in told.finds}
+        expected.setdefault(anomaly, set()).add("allowed" if found & EXPECTED[anomaly] else "prevented")
+    worst = {anomaly: "prevented" if told == {"prevented"} else "allowed" for anomaly, told in expected.items()}
+    said = {name: "prevented" if one == "yes" else "allowed" for name, one in hermitage()[key].prevented.items()}
+    assert worst == said
+    partly = {anomaly for anomaly, told in expected.items() if len(told) > 1}
+    assert {name for name, one in hermitage()[key].prevented.items() if one == "some"} <= partly
