@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 
 import pytest
+from hypothesis import given, settings, strategies
 
 from harness.errors import ScenarioError
 from harness.scenario.conflicts import Related, unplaced
@@ -154,3 +156,61 @@ def test_reduced_of_independent_sessions_is_one() -> None:
     assert orders(list(interleavings(made, "reduced"))) == [("A1", "A2", "A3", "B1", "B2", "B3")]
     dependent = of_texts(A=[WRITE_A] * 3, B=[WRITE_A] * 3)
     assert len(list(interleavings(dependent, "reduced"))) == math.comb(6, 3)
+
+
+class Drawn:
+    """A relation that was drawn: any symmetric one over the steps of different sessions."""
+
+    def __init__(self, made: Sequence[Session], pairs: set[frozenset[str]]) -> None:
+        self.sessions = made
+        self.pairs = pairs
+
+    def conflict(self, a: Step, b: Step) -> bool:
+        return a.session == b.session or frozenset({a.name, b.name}) in self.pairs
+
+    def why(self, a: Step, b: Step) -> str:
+        return "drawn" if self.conflict(a, b) else ""
+
+
+@settings(derandomize=True, max_examples=25, deadline=None)
+@given(strategies.lists(strategies.integers(0, 3), min_size=2, max_size=3), strategies.data())
+def test_one_of_each_class_is_kept_whatever_conflicts(lengths: list[int], data: strategies.DataObject) -> None:
+    made = sessions(*lengths)
+    steps = [step for session in made for step in session.steps]
+    pairs = [frozenset({a.name, b.name}) for a, b in combinations(steps, 2) if a.session != b.session]
+    chosen = data.draw(strategies.sets(strategies.sampled_from(pairs))) if pairs else set()
+    holds_one_of_each_class(made, Drawn(made, chosen))
+
+
+STATEMENTS = (
+    *("begin", "commit", "rollback", READ_A, READ_B, WRITE_A, WRITE_B),
+    *("SELECT x FROM a WHERE id = 1", "UPDATE a SET x = 1 WHERE id = 2", "INSERT INTO b VALUES (1, 2)", "SELECT f()"),
+)
+
+
+@settings(derandomize=True, max_examples=25, deadline=None)
+@given(
+    strategies.lists(
+        strategies.lists(strategies.sampled_from(STATEMENTS), min_size=1, max_size=3), min_size=2, max_size=3
+    ),
+    strategies.sampled_from(["read committed", "repeatable read", "serializable"]),
+)
+def test_one_of_each_class_is_kept_of_statements(texts: list[list[str]], level: str) -> None:
+    made = of_texts(**dict(zip("ABC", texts, strict=False)))
+    holds_one_of_each_class(made, unplaced(made, {"postgresql": [level], "sqlserver": [level]}))
+
+
+def test_no_more_are_made_than_are_kept() -> None:
+    """60 steps of three sessions: 10^26 interleavings, one class."""
+    apart = of_texts(A=["SELECT x FROM a"] * 20, B=["SELECT x FROM b"] * 20, C=["SELECT x FROM c"] * 20)
+    assert number_of(apart) > 10**26
+    assert len(orders(list(interleavings(apart, "reduced", conflicts=Drawn(apart, set()))))) == 1
+
+
+def test_too_many_that_are_kept() -> None:
+    made = of_texts(A=[WRITE_A] * 9, B=[WRITE_A] * 9)
+    given = interleavings(made, "reduced", instead="take fewer")
+    for _ in range(LIMIT):
+        next(given)
+    with pytest.raises(ScenarioError, match=r"^48,620 .* \(at most 10,000\), even reduced: take fewer$"):
+        next(given)
