@@ -56,7 +56,7 @@ def place(one: WorkloadResult) -> str:
 def table(results: Sequence[WorkloadResult]) -> Table:
     """The workloads of a run for ``console.print``: what each one found."""
     made = Table(box=box.SIMPLE, pad_edge=False, header_style="bold")
-    made.add_column("workload", overflow="fold")
+    made.add_column("workload", overflow="fold", no_wrap=True)  # what is found gives way
     made.add_column("verdict", no_wrap=True)
     made.add_column("found", overflow="fold")
     for name in ("ok", "failed", "unknown", "per s"):

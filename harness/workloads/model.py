@@ -158,6 +158,21 @@ def _expected(value: Any) -> Any:
 
 ExpectedOrNothing = Annotated[ExpectedWritten, BeforeValidator(_expected, json_schema_input_type=str | ExpectedWritten)]
 
+
+def _by_level(value: Any) -> Any:
+    """One expectation for all levels, or one for each."""
+    alone = isinstance(value, str) or (
+        isinstance(value, dict) and any(key in ExpectedWritten.model_fields for key in value)
+    )
+    return {"any": value} if alone else value
+
+
+ByLevel = Annotated[
+    dict[str, ExpectedOrNothing],
+    BeforeValidator(_by_level, json_schema_input_type=str | ExpectedWritten | dict[str, ExpectedOrNothing]),
+    Field(min_length=1),
+]
+
 _Kind = Annotated[str, AfterValidator(one_of("workload", KINDS)), Field(json_schema_extra={"enum": list(KINDS)})]
 _Units = Annotated[str, AfterValidator(one_of("unit", UNITS)), Field(json_schema_extra={"enum": list(UNITS)})]
 _Logicals = Annotated[
@@ -190,7 +205,7 @@ class WorkloadWritten(Written):
     seed: int = Field(default=1, ge=0, description="the same seed, the same transactions")
     deadline: float = Field(default=60.0, gt=0, description="seconds; then what runs is cancelled")
     levels: dict[EngineName, Names] = {}
-    expect: dict[EngineName, dict[str, ExpectedOrNothing]] = Field(min_length=1)
+    expect: dict[EngineName, ByLevel] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _bank(self) -> Self:

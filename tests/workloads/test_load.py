@@ -35,8 +35,8 @@ expect:
   postgresql:
     read committed: {finds: G-single, allows: [lost-update, G2-item], level: snapshot}
     serializable: nothing
-  redis:
-    any: {allows: anything}
+  redis: {allows: anything}
+  mongodb: nothing
 """
 
 
@@ -60,7 +60,8 @@ def test_all_that_it_says(tmp_path: Path) -> None:
     assert made.expected("postgresql", "read committed") == expected
     assert made.expected("postgresql", "serializable") == Expected()
     assert made.expected("redis", "atomic commands") == Expected(allows=(ANYTHING,))
-    assert made.expected("mongodb", "local") is None
+    assert made.expected("mongodb", "local") == Expected()
+    assert made.expected("sqlserver", "read committed") is None
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,8 @@ def test_all_that_it_says(tmp_path: Path) -> None:
         ("    serializable: nothing\n", "", "14:3", "no expectation for postgresql at 'serializable'"),
         ("    serializable: nothing\n", "    read commited: nothing\n", "16:5", "did you mean 'read committed'?"),
         ("serializable: nothing", "read uncommitted, read committed: nothing", "16:5", "is expected something of twice"),
-        ("levels:\n", "levels:\n  mongodb: [local]\n", "12:3", "nothing is expected there"),
+        ("levels:\n", "levels:\n  sqlserver: [snapshot]\n", "12:3", "nothing is expected there"),
+        ("mongodb: nothing", "mongodb: none", "18:3", "unknown expectation 'none' (known: nothing)"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place(tmp_path: Path, old: str, new: str, place: str, said: str) -> None:
