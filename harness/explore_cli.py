@@ -132,7 +132,8 @@ class _Exploring:
         journal = Journal(self.suite, base.id)
         with progress(f"{base.id}: finding out what conflicts") as now:
             reduction = self._reduction(base)
-            explorer = Explorer(base, self.plan, runner(self.suite, base, self.number), journal, reduction, now)
+            runs = runner(self.suite, base, self.number, touching=reduction is not None and self.plan.server)
+            explorer = Explorer(base, self.plan, runs, journal, reduction, now)
             if self.prove:
                 explorer.check_proving()
             explored = explorer.explore()

@@ -207,7 +207,7 @@ class Explorer:
                 outcomes=outcomes(runs),
                 conflicts=self._pairs(),
                 rounds=max(self._rounds, 1),
-                notes=[*self._notes, *self._cut(total)],
+                notes=[*(self.reduction.notes if self.reduction else ()), *self._notes, *self._cut(total)],
                 problems={ran.task.name: ran.problem for ran in runs if ran.problem},
                 processes=self.runner.processes,
                 seconds=round(time.perf_counter() - self._began, 3),

@@ -6,7 +6,7 @@ Footprints only grow: a class is split then, never joined, so what was run befor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class Reduction:
     """The classes of a case's interleavings. ``known``: step → its footprint, else what the statements tell."""
 
-    def __init__(self, case: Case, known: Mapping[str, Footprint] | None = None) -> None:
+    def __init__(self, case: Case, known: Mapping[str, Footprint] | None = None, notes: Sequence[str] = ()) -> None:
         self._case = case
+        self.notes = tuple(notes)  # what could not be learned
         self._steps: dict[str, Step] = {step.name: step for one in case.scenario.sessions for step in one.steps}
         self.footprints = dict(known if known is not None else static(case))
         self._renew()
@@ -77,4 +78,5 @@ def reduction_of(suite: Suite, case: Case, *, server: bool = True) -> Reduction:
         return Reduction(case)
     from harness.exploring.scout import scout
 
-    return Reduction(case, scout(suite, case))
+    learned = scout(suite, case)
+    return Reduction(case, learned.footprints, learned.notes)

@@ -33,7 +33,7 @@ MOST = 5
 """So many kinds of failure are made small; the others are in the exploration's file."""
 
 _AS_THEY_ARE = (
-    "data", "database_name", "settings", "values", "late_steps", "shared", "deadline", "case_deadline", "sensitive",
+    "data", "database_name", "settings", "values", "late_steps", "deadline", "case_deadline", "sensitive",
     "setup", "teardown", "items",
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TypeVar
 
 from harness.errors import HarnessError, ServerUnavailable, StoreError
@@ -24,6 +24,7 @@ from harness.exploring.ground import Ground
 from harness.exploring.model import Order, Shrunk, Size
 from harness.exploring.replay import replay_text
 from harness.exploring.trial import attempt
+from harness.history import EventKind
 from harness.scenario.expressions import used_in
 from harness.scenario.model import VERBS, Case, Entry, Expectation, Schedule, Step
 from harness.scenario.schedules import interleavings, number_of
@@ -95,6 +96,7 @@ class _Shrinking:
     runs: int = 0
     patience: float = math.inf  # seconds that a step of a candidate may take: one without its 'commit' hangs
     _known: dict[Order, bool] = field(default_factory=dict)
+    _waits: dict[Order, bool] = field(default_factory=dict)  # of those that were run: whether somebody waited
     _steps: dict[str, Step] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,6 +118,7 @@ class _Shrinking:
             schedules=(),
             made=(),
             deadline=min(scenario.deadline, self.patience),
+            case_deadline=min(scenario.case_deadline, 4 * self.patience),
             break_cycle=scenario.break_cycle if scenario.break_cycle in kept else "",
             hosts=tuple(role for role in scenario.hosts if any(one.host == role for one in left)),
         )
@@ -161,6 +164,7 @@ class _Shrinking:
             raise
         except HarnessError:
             return None
+        self._waits[order] = any(event.kind is EventKind.blocked for event in evidence.history.events)
         shown = signature(evidence, case.expectation)
         if not self.wanted and shown:
             self.wanted = wanted_of(shown)
@@ -228,13 +232,20 @@ class _Shrinking:
         return without_others(ddmin(units, lambda kept: self.fails(without_others(kept))))
 
     def _fewer_switches(self, order: Order) -> Order:
+        """An order with as few switches as it needs, of those the first in which nobody waits, if there is one."""
         sessions = self.case(order).scenario.sessions
         if number_of(sessions) > MOST_ORDERS:
             return self._merged(order)
-        every = ([entry.step for entry in one.entries] for one in interleavings(sessions, "all"))
-        fewer = sorted((tuple(one) for one in every), key=self.switches)
-        candidates = [one for one in fewer if self.switches(one) < self.switches(order)]
-        return next((one for one in candidates[:MOST_TRIED] if self.fails(one)), order)
+        every = (tuple(entry.step for entry in one.entries) for one in interleavings(sessions, "all"))
+        best: Order | None = None
+        for one in islice(sorted(every, key=self.switches), MOST_TRIED):
+            if self.switches(one) > self.switches(best or order):
+                break
+            if self.fails(one):
+                if not self._waits.get(one, False):
+                    return one
+                best = best or one
+        return best or order
 
     def _merged(self, order: Order) -> Order:
         """Blocks of a session's steps moved to its block before, or after, as long as that still fails."""

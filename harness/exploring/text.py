@@ -45,10 +45,10 @@ def headline(made: Exploration) -> Iterator[str]:
     yield text
     if made.interrupted:
         yield f"interrupted: {made.run:,} of {made.planned:,} were run"
-    ran = sum(one.runs for one in made.outcomes)  # a proof has run those that were spared, too
+    ran = sum(one.runs for one in made.outcomes) + len(made.problems)  # a proof has run those that were spared, too
     rate = f", {ran / made.seconds:.1f} a second" if ran and made.seconds else ""
     by = f" by {made.processes} processes" if made.processes > 1 else ""
-    failing = f"{made.failing:,} failing" if made.failing else "none failing"
+    failing = f"{made.failing:,} of {ran:,} failing" if made.failing else "none failing"
     yield f"{failing}; {elapsed(made.seconds)}{rate}{by}"
 
 

@@ -46,10 +46,13 @@ def bases(suite: Suite, file: Path, *, on: str = "", level: str = "") -> list[Ca
 
 
 def unscheduled(scenario: Scenario) -> Scenario:
-    """The scenario with one schedule that has no entries, and with the steps that its own interleavings have."""
+    """The scenario with one schedule that has no entries, and with the steps that its own interleavings have.
+
+    Each schedule has sessions of its own, whatever the scenario says of its cases: one shall not disturb the next one.
+    """
     steps = scenario.made[0].steps if scenario.made and not scenario.schedules else None
     none = Schedule(DEFAULT, ())
-    return replace(scenario, sessions=restricted(scenario.sessions, steps), schedules=(none,), made=())
+    return replace(scenario, sessions=restricted(scenario.sessions, steps), schedules=(none,), made=(), shared=False)
 
 
 def scheduled(base: Case, task: Task) -> Case:
@@ -68,14 +71,17 @@ class Trial:
     play: Play
 
 
-def attempt(suite: Suite, case: Case, ground: Ground | None = None) -> Trial:
-    """Run a case, on a database of ``ground`` if that has one for it, and judge it. Raises as ``Suite.run``."""
+def attempt(suite: Suite, case: Case, ground: Ground | None = None, *, touching: bool = False) -> Trial:
+    """Run a case, on a database of ``ground`` if that has one for it, and judge it.
+
+    With ``touching``, the servers are asked what each step touched. Raises as ``Suite.run``.
+    """
     began, at = time.perf_counter(), time.time()
     clean = False
     try:
         lent = ground.lend() if ground is not None else None
         with Stage(case, suite.databases, lent, suite.meanwhile, suite.hosts) as stage:
-            play = Play(case, stage).run()
+            play = Play(case, stage, touching=touching).run()
         clean = play.end[0] is RunEnd.completed and not stage.watch.gone
     finally:
         if ground is not None and not clean:
@@ -102,7 +108,7 @@ def tried(
     """What became of a schedule, and its evidence. Raises StoreError and ServerUnavailable: no other could be run either."""
     case = scheduled(base, task)
     try:
-        trial = attempt(suite, case, ground)
+        trial = attempt(suite, case, ground, touching=touching)
     except (StoreError, ServerUnavailable):
         raise
     except HarnessError as error:  # this schedule cannot be run; others may
@@ -117,6 +123,7 @@ def tried(
         summary=evidence.verdict.summary,
         signature=signature(evidence, case.expectation),
         seconds=trial.seconds,
+        touched=trial.play.touched,
     ), trial
 
 
