@@ -53,9 +53,11 @@ A scenario is one YAML file with one idea. Its topmost keys:
   begin, commit and rollback are words; all else goes to the server as it stands. A step that touches an item says so:
   {run: …, reads: item} or {run: …, writes: {item: value}}; for engines that differ {postgresql: …, sqlserver: …}.
 - schedule: the steps in the order in which they begin; 'step: blocks' claims that it must wait, 'step: {blocks: true,
-  until: other}' that it ends only after another one.
+  until: other}' that it ends only after another one. Or schedule: all (every interleaving), reduced (one of each kind that
+  matters), {random: {count: 50, seed: 1}}; then expect only what is true of every order.
 - expect: {engine: {level or any: {finds: phenomenon or nothing, allows, victim, errors: {step: kind}, blocks: [steps],
-  sees: {step: value}, final: {item: value}}}}. What is not named must not happen.
+  sees: {step: value}, final: {item: value}, may_refuse: [kinds of error that any step may end with],
+  holds: ["budget == initial_budget - 100 * committed_T1"]}}}. What is not named must not happen.
 Every case runs in a database of its own, which is dropped afterwards. The whole schema is harness://scenario-schema.
 """
 

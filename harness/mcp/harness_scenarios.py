@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -254,7 +254,7 @@ def told(entry: Entry, scenario: Scenario, describe: Describe) -> ScenarioTold:
             )
             for session in scenario.sessions[:40]
         ],
-        schedules=[_schedule(schedule) for schedule in scenario.schedules[:20]],
+        schedules=[_schedule(one) for one in _schedules(scenario, every)[:20]],
         free_running=f"{free.workers} workers, {free.iterations} iterations each" if free else "",
         cases=[_case(case) for case in every[:MOST_CASES]],
         cases_left_out=max(len(every) - MOST_CASES, 0),
@@ -272,6 +272,8 @@ def _expects(scenario: Scenario) -> dict[str, str]:
     for engine in scenario.engines:
         for level in scenario.levels_on(engine):
             found = [scenario.expectation(schedule, engine, level) for schedule in scenario.schedules[:MOST_CASES]]
+            if scenario.made:
+                found.append(scenario.expectation(None, engine, level))
             said = []
             for one in filter(None, found):
                 names = ", ".join(name.value for name in one.finds) or "nothing"
@@ -294,6 +296,12 @@ def _statement(body: Any) -> str | None:
     if body is None:
         return None
     return cut(clean(body if isinstance(body, str) else json.dumps(body, default=str)), MOST_TEXT)
+
+
+def _schedules(scenario: Scenario, every: Sequence[Case]) -> list[Schedule]:
+    """Those that the file lists, and those that are made of it; made ones of one name may differ between levels."""
+    made = {case.schedule.name: case.schedule for case in every if case.schedule.made}
+    return [*scenario.schedules, *made.values()]
 
 
 def _schedule(schedule: Schedule) -> ScheduleTold:

@@ -12,9 +12,10 @@ import pytest
 from harness_world import TESTER, Kept
 
 from harness.errors import ToolRefused
-from harness.mcp import harness_evidence
+from harness.mcp import harness_evidence, harness_scenarios
 from harness.mcp.harness_tools import READERS, HarnessSettings, HarnessTools, open_toolset
 from harness.mcp.model import TESTERS, PromptSpec, ResourceSpec, ToolSpec
+from harness.scenario.files import read_scenario
 
 pytestmark = pytest.mark.mcp
 
@@ -89,6 +90,25 @@ def test_a_scenario_in_full(kept: Kept) -> None:
     assert told.schedules[0].entries[4] == "want_3 (blocks, ends after want_1)"
     for line in kept.real.list_scenarios(TESTER, limit=100).items:
         assert len(kept.real.describe_scenario(TESTER, line.id).model_dump_json()) < 200_000
+
+
+def test_made_schedules_are_told_too(tmp_path: Path) -> None:
+    file = tmp_path / "two.yaml"
+    sessions = "{A: {steps: {a: SELECT 1}}, B: {steps: {b: SELECT 2}}}"
+    file.write_text(
+        f"title: Two\ndatabase: promptsales\nsessions: {sessions}\nschedules: {{by_hand: [b, a], every: all}}\n"
+        "expect: {postgresql: {finds: phantom}}\n"
+    )
+    scenario = read_scenario(file)
+    told = harness_scenarios.told(
+        harness_scenarios.Entry("two", file, "two.yaml", scenario), scenario, lambda logical: ("postgresql", False)
+    )
+    assert [(one.name, one.entries) for one in told.schedules] == [
+        ("by_hand", ["b", "a"]),
+        ("every-1", ["a", "b"]),
+        ("every-2", ["b", "a"]),
+    ]
+    assert told.scenario.expects == {"postgresql read committed": "phantom"}
 
 
 def test_a_scenario_is_found_by_its_file_too_and_guessed(kept: Kept) -> None:
