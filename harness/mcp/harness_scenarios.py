@@ -237,7 +237,10 @@ def shows(scenario: Scenario, what: str) -> bool:
 
 def told(entry: Entry, scenario: Scenario, describe: Describe) -> ScenarioTold:
     """All about a scenario, on the servers that ``describe`` tells of."""
-    every = list(cases(scenario, describe))
+    try:
+        every = list(cases(scenario, describe))
+    except ScenarioError as error:  # of made schedules there may be too many
+        raise ToolRefused(f"{entry.id} cannot be told in full: {clean(error.message)[:MOST_TEXT]}") from None
     free = scenario.free_running
     return ScenarioTold(
         scenario=line_of(entry),
