@@ -354,14 +354,23 @@ app.command()(seed)
 
 
 @app.command()
-def schema(what: Annotated[str, typer.Argument(help="scenario, plans, load or evidence")] = "scenario") -> None:
-    """Print a JSON Schema: of scenario files, of files of plans or load, for editors, or of evidence.json."""
+def schema(
+    what: Annotated[str, typer.Argument(help="scenario, plans, load, workload or evidence")] = "scenario",
+) -> None:
+    """Print a JSON Schema: of scenario files, of files of plans, load or workloads, for editors, or of evidence.json."""
     from harness.evidence.store import schema as evidence_schema
     from harness.load.written import schema as load_schema
     from harness.plans.written import schema as plans_schema
     from harness.scenario.written import schema as scenario_schema
+    from harness.workloads.model import schema as workload_schema
 
-    schemas = {"scenario": scenario_schema, "plans": plans_schema, "load": load_schema, "evidence": evidence_schema}
+    schemas = {
+        "scenario": scenario_schema,
+        "plans": plans_schema,
+        "load": load_schema,
+        "workload": workload_schema,
+        "evidence": evidence_schema,
+    }
     if what not in schemas:
         raise ScenarioError(f"there is no schema of {what!r}: {', '.join(schemas)}")
     print(json.dumps(schemas[what](), indent=2))

@@ -33,7 +33,9 @@ def _group() -> None:
 def run(
     what: Annotated[
         list[str],
-        typer.Argument(metavar="KIND|FILE…", help="list-append, rw-register, bank or counter; or files, or folders of them"),
+        typer.Argument(
+            metavar="KIND|FILE…", help="list-append, rw-register, bank or counter; or files, or folders of them"
+        ),
     ],
     on: Annotated[str, typer.Option("--on", metavar="DATABASE", help="of a kind: where; promptsales if not said")] = "",
     level: Annotated[str, typer.Option("--level", help="only at this level; of a kind: the engine's default")] = "",
@@ -49,7 +51,9 @@ def run(
     match: Annotated[str, typer.Option("--match", "-k", help="of files: only what holds this text in its id")] = "",
     scenario: Annotated[
         Path | None,
-        typer.Option("--scenario", metavar="FILE", help="write the first cycle found as a scenario: harness explore FILE"),
+        typer.Option(
+            "--scenario", metavar="FILE", help="write the first cycle found as a scenario: harness explore FILE"
+        ),
     ] = None,
     servers: Annotated[str | None, typer.Option("--servers", help="embedded (default), containers or external")] = None,
     results: Results = RESULTS,
@@ -77,7 +81,9 @@ def run(
         every = [_at(trial, level) for one in chosen for trial in (_of_kind(one, level, suite) or trials(one, suite))]
         wanted = [trial for trial in every if trial is not None and match in trial.id]
         if not wanted:
-            raise ScenarioError(f"nothing is run at {level or 'any level'}{f' with {match!r} in its id' if match else ''}")
+            raise ScenarioError(
+                f"nothing is run at {level or 'any level'}{f' with {match!r} in its id' if match else ''}"
+            )
         with progress("starting servers"):
             suite.servers.prefetch(sorted({trial.logical for trial in wanted if not trial.reason}))
         kept = _perform(suite, wanted, quiet=quiet)
@@ -140,7 +146,9 @@ def _declared(what: Iterable[str], on: str) -> list[Declared]:
             made.append(Declared(Workload(word), word.replace("-", "_"), logicals=(on or "promptsales",)))
             continue
         if not Path(word).exists() and "/" not in word and not word.endswith((".yaml", ".yml")):
-            raise ScenarioError(f"{word}: no kind of workload{did_you_mean(word, KINDS)} ({', '.join(KINDS)}), and no file")
+            raise ScenarioError(
+                f"{word}: no kind of workload{did_you_mean(word, KINDS)} ({', '.join(KINDS)}), and no file"
+            )
         files = scenario_files([Path(word)])
         chosen = files if Path(word).is_file() else [file for file in files if kind_of(file) is Kind.workload]
         if not chosen:
@@ -219,7 +227,10 @@ def _perform(suite: Suite, wanted: Iterable[Trial], *, quiet: bool) -> list[Kept
         if not quiet:
             console.print(report_renderable(kept.report))
         mark = "✓" if result.status == "passed" else "✗"
-        say(console, f"{mark} {result.id}: {result.shown}; {result.transactions} transactions, {result.per_second:.0f}/s")
+        say(
+            console,
+            f"{mark} {result.id}: {result.shown}; {result.transactions} transactions, {result.per_second:.0f}/s",
+        )
         for line in (*result.mismatches, *(f"note: {note}" for note in result.notes)):
             say(console, f"  {line}")
         say(console, f"  {short(kept.path.parent)}")
@@ -227,20 +238,17 @@ def _perform(suite: Suite, wanted: Iterable[Trial], *, quiet: bool) -> list[Kept
 
 
 def _write_scenario(file: Path, kept: Iterable[Kept]) -> None:
-    """The first cycle that was found, as a scenario. Raises ScenarioError, StoreError."""
-    from harness.workloads.scenario import Placed, scenario_of
+    """The first cycle that was found, as a scenario. Raises StoreError."""
+    from harness.workloads.perform import scenario_in
 
     console = make_console()
-    for one in kept:
-        for found in one.report.found:
-            if not found.cycle:
-                continue
-            placed = Placed(one.result.logical, one.result.engine, one.result.level)
-            text = scenario_of(found, one.observed, placed)
-            try:
-                file.write_text(text, encoding="utf-8")
-            except OSError as error:
-                raise StoreError(f"{file}: cannot be written: {error.strerror or error}") from None
-            say(console, f"{found.name} as a scenario; every interleaving of it: harness explore {short(file)}")
-            return
-    say(console, "no cycle was found: no scenario was written")
+    made = next(filter(None, map(scenario_in, kept)), None)
+    if made is None:
+        say(console, "no cycle was found: no scenario was written")
+        return
+    found, text = made
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be written: {error.strerror or error}") from None
+    say(console, f"{found.name} as a scenario; every interleaving of it: harness explore {short(file)}")

@@ -18,6 +18,7 @@ from harness.plans.run import Plans
 from harness.runner.case import run_case
 from harness.scenario.kinds import Kind, kind_of
 from harness.suite import Suite
+from harness.workloads.load import load as read_workload
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "README.es.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -39,6 +40,9 @@ def test_a_scenario_shown_whole_gives_what_it_says(suite: Suite, tmp_path: Path,
         return
     if kind_of(file) is Kind.load:
         assert read_load(file).written.expect  # right as it is; those of scenarios/load are run
+        return
+    if kind_of(file) is Kind.workload:
+        assert read_workload(file).expect  # likewise
         return
     cases = list(suite.cases(file))
     assert cases

@@ -37,7 +37,7 @@ def _view(number: int, one: WorkloadResult) -> WorkloadView:
     def link(name: str) -> str:
         return quote(f"{one.folder}/{name}", safe="@+/")
 
-    names = [HISTORY, CHECK, *one.pictures]
+    names = [HISTORY, CHECK, *([one.scenario] if one.scenario else []), *one.pictures]
     return WorkloadView(
         number=number,
         result=one,

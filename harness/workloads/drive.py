@@ -116,10 +116,12 @@ class _Polling:
             looked = at
             if self._drive.look():
                 given_up = at + CANCEL_GRACE
-                for session, _, _ in self._playing.values():
-                    session.cancel()
             if at > given_up:
                 return
+            for session, _, _ in (
+                self._playing.values() if self._drive.late else ()
+            ):  # again and again: one may have gone on
+                session.cancel()
 
     def _answer(self, ready: object) -> None:
         for seat, (session, entry, dialogue) in list(self._playing.items()):

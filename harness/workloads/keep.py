@@ -13,7 +13,7 @@ from harness.evidence.checker.model import Observed, Report
 from harness.evidence.store import folder_name
 from harness.history import Record
 from harness.suite import Beside, Suite
-from harness.workloads.result import CHECK, FILE, HISTORY, PAGE, WorkloadResult
+from harness.workloads.result import CHECK, FILE, HISTORY, PAGE, SCENARIO, WorkloadResult
 
 KIND = "workloads"
 
@@ -25,10 +25,16 @@ class Bundle(Record):
     report: Report
     history: str
     page: str
+    scenario: str = ""
 
 
-def keep(suite: Suite, result: WorkloadResult, report: Report, observed: Observed) -> tuple[Path, WorkloadResult]:
-    """Write it down; gives the path of workload.json, and the result with its folder. Raises StoreError."""
+def keep(
+    suite: Suite, result: WorkloadResult, report: Report, observed: Observed, scenario: str = ""
+) -> tuple[Path, WorkloadResult]:
+    """Write it down, with the ``scenario`` of what was found; gives workload.json's path, and the result as it is kept.
+
+    Raises StoreError.
+    """
     from harness.evidence.elle.write import write_history
     from harness.report.checked import report_html
     from harness.report.cycles import cycle_svg
@@ -41,12 +47,12 @@ def keep(suite: Suite, result: WorkloadResult, report: Report, observed: Observe
         write_history(observed, own / HISTORY)
         history = (own / HISTORY).read_text(encoding="utf-8") if suite.settings.away else ""
         page = report_html(report, observed)
-        path, kept = _write(own, result, report, pictures, page)
+        path, kept = _write(own, result, report, pictures, page, scenario)
     except OSError as error:
         shutil.rmtree(own, ignore_errors=True)  # half of it is none
         raise _unwritable(folder, error) from None
     if suite.settings.away:
-        bundle = Bundle(result=kept, report=report, history=history, page=page)
+        bundle = Bundle(result=kept, report=report, history=history, page=page, scenario=scenario)
         suite.carry(Beside(KIND, path, bundle.model_dump_json(exclude_defaults=True), pictures))
     return path, kept
 
@@ -57,18 +63,20 @@ def keep_bundle(suite: Suite, bundle: Bundle, pictures: Mapping[str, str]) -> Pa
     own = _own_folder(folder, bundle.result.id)
     try:
         (own / HISTORY).write_text(bundle.history, encoding="utf-8")
-        return _write(own, bundle.result, bundle.report, pictures, bundle.page)[0]
+        return _write(own, bundle.result, bundle.report, pictures, bundle.page, bundle.scenario)[0]
     except OSError as error:
         shutil.rmtree(own, ignore_errors=True)
         raise _unwritable(folder, error) from None
 
 
 def _write(
-    own: Path, result: WorkloadResult, report: Report, pictures: Mapping[str, str], page: str
+    own: Path, result: WorkloadResult, report: Report, pictures: Mapping[str, str], page: str, scenario: str
 ) -> tuple[Path, WorkloadResult]:
-    kept = result.model_copy(update={"folder": own.name, "pictures": list(pictures)})
+    update = {"folder": own.name, "pictures": list(pictures), "scenario": SCENARIO if scenario else ""}
+    kept = result.model_copy(update=update)
     files = {
         **pictures,
+        **({SCENARIO: scenario} if scenario else {}),
         PAGE: page,
         CHECK: report.model_dump_json(indent=1, exclude_defaults=True),
         FILE: kept.model_dump_json(indent=1, exclude_defaults=True),

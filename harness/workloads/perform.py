@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.evidence.checker.model import Observed, Report
+from harness.evidence.checker.model import Found, Observed, Report
 from harness.suite import Suite
 from harness.vocabulary import LEVELS, REAL_ENGINE, label
 from harness.workloads.judge import mismatches
@@ -15,6 +15,7 @@ from harness.workloads.keep import keep
 from harness.workloads.model import Declared, Expected
 from harness.workloads.result import WorkloadResult
 from harness.workloads.run import Ran, run_workload
+from harness.workloads.scenario import Placed, first_scenario
 
 EXAMPLES = 3
 """So many of each anomaly are told, with a picture each."""
@@ -54,6 +55,15 @@ class Kept:
     path: Path
 
 
+def scenario_in(kept: Kept) -> tuple[Found, str] | None:
+    """The first cycle of what was found, and the YAML of a scenario of it; None if there is none."""
+    return first_scenario(kept.report, kept.observed, _placed(kept.result))
+
+
+def _placed(result: WorkloadResult) -> Placed:
+    return Placed(result.logical, result.engine, result.level, result.units)
+
+
 def trials(declared: Declared, suite: Suite) -> Iterator[Trial]:
     """A declared workload on the servers of this run. Raises ServerError."""
     for logical in declared.logicals:
@@ -82,7 +92,9 @@ def perform(suite: Suite, trial: Trial, now: Callable[[str], None] | None = None
     if now is not None:
         now(f"checking {len(ran.observed.transactions)} transactions")
     report = check(ran.observed, examples=EXAMPLES, now=now)
-    path, result = keep(suite, _result(suite, trial, ran, report, began), report, ran.observed)
+    result = _result(suite, trial, ran, report, began)
+    made = first_scenario(report, ran.observed, _placed(result))
+    path, result = keep(suite, result, report, ran.observed, made[1] if made else "")
     return Kept(result, report, ran.observed, path)
 
 

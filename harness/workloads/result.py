@@ -16,6 +16,7 @@ from harness.errors import StoreError
 from harness.history import Record
 
 FILE, CHECK, PAGE, HISTORY = "workload.json", "check.json", "check.html", "history.jsonl"
+SCENARIO = "scenario.yaml"
 
 
 class WorkloadResult(Record):
@@ -52,6 +53,7 @@ class WorkloadResult(Record):
     notes: list[str] = Field(default_factory=list)
     folder: str = Field(default="", description="below the run's")
     pictures: list[str] = Field(default_factory=list, description="cycle-1.svg, …")
+    scenario: str = Field(default="", description="scenario.yaml, if one was made of the first cycle")
 
     @property
     def per_second(self) -> float:

@@ -7,11 +7,12 @@ an append, a transfer or an increment. Operations on what only one of the transa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import DataError
-from harness.evidence.checker.model import Found, Key, MicroOp, Observed, Status, Transaction, Workload
+from harness.evidence.checker.model import Found, Key, MicroOp, Observed, Report, Status, Transaction, Workload
 from harness.workloads.model import TRANSACTIONS
 
 _REFUSALS = ["serialization failure", "deadlock", "write conflict"]
@@ -68,6 +69,15 @@ def scenario_of(found: Found, observed: Observed, placed: Placed) -> str:
     }
     head = [f"{found.name} ({found.title}), found in {where}.", *(found.proof or found.shown)]
     return "".join(f"# {' '.join(line.split())}\n" for text in head for line in text.splitlines()) + dumped(made)
+
+
+def first_scenario(report: Report, observed: Observed, placed: Placed) -> tuple[Found, str] | None:
+    """The first cycle that a scenario can be made of, and its text; None if there is none."""
+    for found in report.found:
+        with suppress(DataError):
+            if found.cycle:
+                return found, scenario_of(found, observed, placed)
+    return None
 
 
 def _chosen(found: Found, observed: Observed) -> list[Transaction]:

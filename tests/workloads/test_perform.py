@@ -13,6 +13,7 @@ from harness.evidence.checker.model import Report, Workload
 from harness.evidence.elle.read import read_history
 from harness.evidence.store import find_run, read_run
 from harness.report.whole import whole_report
+from harness.scenario.load import load
 from harness.spread import pack, unpack
 from harness.suite import Settings, Suite
 from harness.workloads.model import Declared, Expected
@@ -77,6 +78,7 @@ def test_history_report_pictures_and_page_are_kept_and_can_be_read_again(kept_su
     assert kept.result.pictures
     for name in kept.result.pictures:
         assert (folder / name).read_text("utf-8").startswith("<svg")
+    assert load(folder / "scenario.yaml").title.endswith("found at random")
     assert read_results(kept_suite.store.folder) == [kept.result]
     assert kept.result.status == "failed"
     assert any("which serializable does not allow" in line for line in kept.result.mismatches)
@@ -96,7 +98,7 @@ def test_the_runs_page_lists_it_with_links_and_escapes_it(kept_suite: Suite) -> 
     page = whole_report(folder, run, evidences)
     assert "Lists &lt;b&gt;" in page
     assert "<b>" not in page.split('id="workloads"')[1].split("</table>")[0]
-    for name in ("check.html", "history.jsonl", "cycle-1.svg"):
+    for name in ("check.html", "history.jsonl", "scenario.yaml", "cycle-1.svg"):
         assert f'href="{kept.result.folder}/{name}"' in page
     assert "1 random workload" in page
     assert "which serializable does not allow" in page
