@@ -53,22 +53,29 @@ def explore(
 ) -> None:
     """Explore scenarios. Exit code 1 if a schedule is not as expected, or a proof fails."""
     from harness.exploring.explore import Plan
-    from harness.exploring.model import Kind
+    from harness.exploring.model import Kind as Schedules
     from harness.exploring.trial import bases
     from harness.scenario.files import scenario_files
+    from harness.scenario.kinds import Kind, kind_of
     from harness.suite import Settings, Suite, parameters_of
 
-    if schedules not in {*Kind}:
-        raise ScenarioError(f"--schedules {schedules}: it is one of {', '.join(Kind)}")
-    if prove and schedules != Kind.reduced:
+    if schedules not in {*Schedules}:
+        raise ScenarioError(f"--schedules {schedules}: it is one of {', '.join(Schedules)}")
+    if prove and schedules != Schedules.reduced:
         raise ScenarioError(f"--prove shows what --schedules reduced spares: --schedules {schedules} spares nothing")
-    plan = Plan(Kind(schedules), most, seed, server=not no_server)
+    plan = Plan(Schedules(schedules), most, seed, server=not no_server)
     suite = Suite(
         Settings(root=Path.cwd(), results=results.resolve(), mode=servers, parameters=parameters_of(set_ or []))
     )
     doing = _Exploring(suite, plan, number, prove, not no_shrink, write)
     try:
-        chosen = [case for file in scenario_files(files) for case in bases(suite, file, on=on, level=level)]
+        kinds = {file: kind_of(file) for file in scenario_files(files)}
+        found = [file for file, kind in kinds.items() if kind is Kind.scenario]
+        for file in kinds.keys() - {*found}:
+            say(doing.console, f"- {short(file)}: declares {kinds[file].value}, which has no schedules")
+        chosen = [case for file in found for case in bases(suite, file, on=on, level=level)]
+        if write is not None and any(write.resolve() == file.resolve() for file in found):
+            raise ScenarioError(f"--write {write}: this is the scenario that is explored: give another file")
         with progress("starting servers"):
             suite.prefetch(chosen)
         for base in chosen:
