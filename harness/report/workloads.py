@@ -26,6 +26,7 @@ class WorkloadView:
     speed: str
     page: str  # where its own page is
     files: list[tuple[str, str]]  # the other files: name, link
+    pictures: list[tuple[str, str]]  # of cycles: number, link
 
 
 def workload_views(results: Sequence[WorkloadResult]) -> list[WorkloadView]:
@@ -37,7 +38,7 @@ def _view(number: int, one: WorkloadResult) -> WorkloadView:
     def link(name: str) -> str:
         return quote(f"{one.folder}/{name}", safe="@+/")
 
-    names = [HISTORY, CHECK, *([one.scenario] if one.scenario else []), *one.pictures]
+    names = [HISTORY, CHECK, *([one.scenario] if one.scenario else [])]
     return WorkloadView(
         number=number,
         result=one,
@@ -45,6 +46,7 @@ def _view(number: int, one: WorkloadResult) -> WorkloadView:
         speed=f"{one.per_second:,.0f}",
         page=link(PAGE),
         files=[(name, link(name)) for name in names],
+        pictures=[(str(place), link(name)) for place, name in enumerate(one.pictures, 1)],
     )
 
 
