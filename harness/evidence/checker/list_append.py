@@ -222,21 +222,28 @@ class ListAppend:
                 writer = one.writers.get(element)
                 if writer is None:
                     if self.singles.wanted("garbage-read"):
+                        first, short = self._readers(one, element)[0]
                         self.singles.keep(
                             "garbage-read",
-                            (reader,),
-                            f"{name} read {shown(value)} of {shown(key)}",
+                            (first,),
+                            f"{self.transactions[first].name} read {shown(short)} of {shown(key)}",
                             f"nobody ever appended {shown(element)} to it",
                         )
                 elif writer >= 0 and self.failed[writer]:
                     self._aborted(number, element, writer)
 
+    @staticmethod
+    def _readers(one: List, element: Hashable) -> list[tuple[int, Value]]:
+        """Who saw an element, and as what; those who saw least first."""
+        pairs = zip(one.readers, one.values, strict=True)
+        return sorted(((reader, value) for reader, value in pairs if element in value), key=lambda pair: len(pair[1]))
+
     def _aborted(self, number: int, element: Hashable, writer: int) -> None:
         one, key = self.lists[number], self.keys[number]
         if not self.singles.wanted("G1a"):
             return
-        readers = [(reader, value) for reader, value in zip(one.readers, one.values, strict=True) if element in value]
-        reader, value = min(readers, key=lambda pair: len(pair[1]))
+        readers = self._readers(one, element)
+        reader, value = readers[0]
         names = self.transactions[reader].name, self.transactions[writer].name
         others = len({position for position, _ in readers}) - 1
         self.singles.keep(
@@ -342,6 +349,8 @@ class ListAppend:
         groups: dict[tuple[int, Hashable], dict[int, Value]] = {}
         if len(one.updates) > 1:
             for position, value in one.updates:
+                if value and one.writers.get(value[-1]) == position:
+                    continue  # it read what it appended only later, which is told as such
                 groups.setdefault((len(value), value[-1] if value else None), {})[position] = value
         for group in groups.values():
             if len(group) > 1 and len(set(group.values())) == 1:

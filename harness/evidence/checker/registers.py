@@ -105,6 +105,7 @@ class Registers:
             first: dict[int, Hashable] = {}
             last: dict[int, Hashable] = {}
             blurred: set[int] = set()
+            own: set[tuple[int, Hashable]] = set()
             told = False
             for number, kind, version in self.touches(transaction):
                 register = registers[number]
@@ -122,6 +123,7 @@ class Registers:
                     if number in last and not failed:
                         register.early[last[number]] = position
                     last[number] = state[number] = version
+                    own.add((number, version))
                     if version is INITIAL:
                         register.ambiguous = register.ambiguous or not failed
                     elif failed:
@@ -135,6 +137,9 @@ class Registers:
                     blurred.add(number)
             if ok:
                 for number, version in first.items():
+                    if version is not INITIAL and (number, version) in own:
+                        self._future(position, number, version)
+                        continue
                     self._saw(position, number, version, last.get(number, INITIAL))
             elif first:
                 self.unsure[position] = [
@@ -160,6 +165,15 @@ class Registers:
                 (position,),
                 f"{self.transactions[position].name} read {shown(self.keys[number])} = {self.said(number, version)}",
                 f"by what it had itself read or written before, that had to be {self.said(number, expected)}",
+            )
+
+    def _future(self, position: int, number: int, version: Hashable) -> None:
+        if self.singles.wanted("future-read"):
+            self.singles.keep(
+                "future-read",
+                (position,),
+                f"{self.transactions[position].name} read {shown(self.keys[number])} = {self.said(number, version)}",
+                "it wrote that only after it had read it",
             )
 
     def reads(self, number: int, register: Register) -> None:
