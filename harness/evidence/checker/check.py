@@ -16,7 +16,8 @@ from contextlib import contextmanager
 
 from harness.errors import HarnessError
 from harness.evidence.checker import bank, counter, list_append, rw_register
-from harness.evidence.checker.classify import Cycles, Group, classify
+from harness.evidence.checker.classify import Group, classify
+from harness.evidence.checker.cycles import Cycles
 from harness.evidence.checker.graph import PROCESS, REALTIME, WR
 from harness.evidence.checker.inference import Infer, Inference
 from harness.evidence.checker.levels import excluded, possible, severity

@@ -1,4 +1,4 @@
-"""Cycles and their names: Adya's G0, G1c and G2-item, Elle's G-single and G-nonadjacent, the long fork.
+"""Which cycles there are in a graph, the most basic ones first.
 
 Every dependency that can close a cycle is asked once, kind by kind, for the most basic cycle that it closes: a ww for a
 path back of ww (G0), a wr for one of ww and wr (G1c), an rw for one of ww and wr (G-single), then for one in which no two rw
@@ -10,125 +10,23 @@ at all is known from components and so for certain; which ones there are is sear
 from __future__ import annotations
 
 import sys
-from bisect import insort
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
 
-from harness.evidence.checker.graph import NAMES, PROCESS, REALTIME, RW, VIA, WR, WW, Graph
-from harness.evidence.checker.search import Budget, components, large, reverse, shortest, topological
+from harness.evidence.checker.cycles import Cycles, Step, adjacent, name, together, without_hubs
+from harness.evidence.checker.graph import REALTIME, RW, VIA, WR, WW, Graph
+from harness.evidence.checker.part import Part, part
+from harness.evidence.checker.search import Budget, components, reverse, shortest, topological
 
 STEPS: Final = 4_000_000
 """How many edges each stage of a search looks at, at most; the first cycle of a stage is found whatever it takes."""
 
-
-MOST_FRACTURED: Final = 256
-"""So many read skews between two transactions are looked at more closely."""
-
-
 NEAR: Final = 50_000
 """How many of them for one cycle: whoever is further away is looked for only if nothing else was found."""
 
-
-class Step(NamedTuple):
-    """An edge of a cycle: nodes, kind, and the numbers of the objects that it lies on."""
-
-    source: int
-    target: int
-    kind: int
-    places: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class Cycles:
-    """The cycles found: all are counted by name, the shortest few of each are kept."""
-
-    examples: int
-    counts: dict[str, int] = field(default_factory=dict)
-    kept: dict[str, list[tuple[int, tuple[int, ...], tuple[Step, ...]]]] = field(default_factory=dict)
-    limited: list[str] = field(default_factory=list)  # names whose search came to its limit
-    told: dict[frozenset[int], int] = field(default_factory=dict)  # transactions told together, by the stage
-    closed: dict[tuple[int, int, int], int] = field(default_factory=dict)  # edges told, by the stage
-    fractured: list[tuple[Step, ...]] = field(default_factory=list)  # a few of those of two, by wr and by rw
-
-    def add(self, name: str, cycle: Sequence[Step]) -> None:
-        """Count a cycle; keep it if it is one of the shortest."""
-        self.counts[name] = self.counts.get(name, 0) + 1
-        pair = name == "G-single" and len(cycle) == 2 and WW not in (cycle[0].kind, cycle[1].kind)
-        if pair and len(self.fractured) < MOST_FRACTURED:
-            self.fractured.append(tuple(cycle))
-        kept = self.kept.setdefault(name, [])
-        insort(kept, (len(cycle), tuple(step.source for step in cycle), tuple(cycle)))
-        del kept[self.examples :]
-
-
 Group = dict[int, set[int]]
 """For each transaction the lost updates (by number) that it is part of."""
-
-
-@dataclass(slots=True)
-class Part:
-    """What lies in strongly connected components of a graph, renumbered: nodes in their own order, edges by kind."""
-
-    nodes: list[int]
-    transactions: int  # nodes from here on (in the graph) are hubs
-    out: list[list[list[int]]]  # by kind
-    places: list[dict[int, tuple[int, ...]]]  # by kind, of source * len(nodes) + target
-
-    def merged(self, kinds: Iterable[int]) -> list[list[int]]:
-        """Neighbours by edges of any of these kinds, and through hubs."""
-        chosen = [self.out[kind] for kind in (*kinds, VIA)]
-        return [
-            list(dict.fromkeys(target for out in chosen for target in out[node])) for node in range(len(self.nodes))
-        ]
-
-    def doubled(self, others: Iterable[int]) -> list[list[int]]:
-        """Each node twice: reached by rw (node + size), or not. From the former no rw leads on."""
-        size = len(self.nodes)
-        plain = [self.out[kind] for kind in others]
-        rw, via = self.out[RW], self.out[VIA]
-        first, second = [], []
-        for node in range(size):
-            free = list(dict.fromkeys(target for out in plain for target in out[node]))
-            first.append(free + [target + size for target in rw[node]] + via[node])
-            second.append(free + [target + size for target in via[node]])
-        return first + second
-
-    def edges(self, kind: int) -> Iterable[tuple[int, int]]:
-        """All edges of a kind, each once."""
-        size = len(self.nodes)
-        return (divmod(code, size) for code in self.places[kind])
-
-
-def part(graph: Graph, kinds: Sequence[int]) -> Part | None:
-    """The strongly connected part of a graph with edges of these kinds only; None if no cycle is in it."""
-    out: list[list[int]] = [[] for _ in range(graph.size)]
-    for kind in (*kinds, VIA):
-        for source, target in zip(graph.sources[kind], graph.targets[kind], strict=True):
-            out[source].append(target)
-    component = components(out)
-    wanted = large(component)
-    if not any(wanted):
-        return None
-    nodes = [node for node, number in enumerate(component) if wanted[number]]
-    local = {node: place for place, node in enumerate(nodes)}
-    size = len(nodes)
-    found = Part(nodes, graph.transactions, [[[] for _ in nodes] for _ in NAMES], [{} for _ in NAMES])
-    for kind in (*kinds, VIA):
-        places, neighbours = found.places[kind], found.out[kind]
-        edges = zip(graph.sources[kind], graph.targets[kind], graph.places[kind], strict=True)
-        for source, target, place in edges:
-            if component[source] == component[target] and wanted[component[source]]:
-                near, far = local[source], local[target]
-                code = near * size + far
-                known = places.get(code)
-                if known is None:
-                    places[code] = (place,)
-                    neighbours[near].append(far)
-                elif place not in known:
-                    places[code] = (*known, place)
-    return found
 
 
 def classify(
@@ -345,7 +243,7 @@ class _Search:
                     continue
                 first = where[step.source]
                 loop, rest = steps[first:place], steps[:first] + steps[place:]
-                steps = loop if not _adjacent(loop) else rest
+                steps = loop if not adjacent(loop) else rest
                 break
             else:
                 return steps
@@ -353,7 +251,9 @@ class _Search:
     def tell(self, stage: int, steps: list[Step]) -> None:
         """Name a cycle and count it, unless its transactions were told together before, by a name as basic."""
         nodes = self.part.nodes
-        whole = _together(_without_hubs([Step(nodes[a], nodes[b], kind, at) for a, b, kind, at in steps], self.part))
+        whole = together(
+            without_hubs([Step(nodes[a], nodes[b], kind, at) for a, b, kind, at in steps], self.part.transactions)
+        )
         for step in steps:
             edge = (step.kind, nodes[step.source], nodes[step.target])
             self.cycles.closed[edge] = min(stage, self.cycles.closed.get(edge, 9))
@@ -371,67 +271,3 @@ class _Search:
             return False
         groups = set.intersection(*(self.lost.get(step.source, set()) for step in steps))
         return any(all(self.lost_places[group] in step.places for step in steps) for group in groups)
-
-
-def _adjacent(steps: Sequence[Step]) -> bool:
-    kinds = [step.kind for step in steps if step.kind != VIA]
-    return any(one == RW == other for one, other in zip(kinds, kinds[1:] + kinds[:1], strict=True))
-
-
-def _without_hubs(steps: list[Step], found: Part) -> list[Step]:
-    """Two edges through a hub are the one that they stand for."""
-    if all(step.kind != VIA for step in steps):
-        return steps
-    start = next(place for place, step in enumerate(steps) if step.source < found.transactions)
-    whole: list[Step] = []
-    for step in steps[start:] + steps[:start]:
-        if step.kind == VIA:
-            whole[-1] = Step(whole[-1].source, step.target, whole[-1].kind, whole[-1].places)
-        else:
-            whole.append(step)
-    return whole
-
-
-def _together(steps: list[Step]) -> list[Step]:
-    """Edges of one order of time that follow each other are one."""
-    start = next((place for place, step in enumerate(steps) if step.kind not in (PROCESS, REALTIME)), 0)
-    whole: list[Step] = []
-    for step in steps[start:] + steps[:start]:
-        if whole and step.kind in (PROCESS, REALTIME) and whole[-1].kind == step.kind:
-            whole[-1] = Step(whole[-1].source, step.target, step.kind, ())
-        else:
-            whole.append(step)
-    return whole
-
-
-def name(steps: Sequence[Step]) -> str:
-    """What a cycle is called.
-
-    >>> name([Step(0, 1, WR, (0,)), Step(1, 0, RW, (1,))])
-    'G-single'
-    """
-    kinds = [step.kind for step in steps]
-    anti = kinds.count(RW)
-    suffix = "-realtime" if REALTIME in kinds else "-process" if PROCESS in kinds else ""
-    if not anti:
-        return ("G1c" if WR in kinds else "G0") + suffix
-    if anti == 1:
-        return "G-single" + suffix
-    if _adjacent(steps):
-        return "G2-item" + suffix
-    return "long-fork" if is_long_fork(steps) else "G-nonadjacent" + suffix
-
-
-def is_long_fork(steps: Sequence[Step]) -> bool:
-    """Two readers that saw two writers in opposite orders: wr, rw, wr, rw, on two objects.
-
-    Sovran et al., *Transactional storage for geo-replicated systems*, SOSP 2011.
-    """
-    if len(steps) != 4:
-        return False
-    turned = list(steps) if steps[0].kind == WR else [*steps[1:], steps[0]]
-    if [step.kind for step in turned] != [WR, RW, WR, RW]:
-        return False
-    first = set(turned[0].places) & set(turned[3].places)
-    second = set(turned[1].places) & set(turned[2].places)
-    return any(one != other for one in first for other in second)

@@ -8,33 +8,12 @@ transaction's last append to a list; to read an earlier one is G1b, and no depen
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
 from typing import Any
 
 from harness.evidence.checker.graph import RW, WR, WW, Graph
 from harness.evidence.checker.inference import Lost, Reason, Singles, committed, shown
+from harness.evidence.checker.lists import NOBODY, List, Value, distinct, first_repeated, reason
 from harness.evidence.checker.model import Key, Observed, Status
-
-Value = tuple[Hashable, ...]
-
-NOBODY = -1
-"""Who wrote an element that nobody appended, or that two transactions did."""
-
-
-@dataclass(slots=True)
-class List:
-    """One list: who appended what, and who saw what."""
-
-    writers: dict[Hashable, int] = field(default_factory=dict)  # positions of transactions, by element
-    readers: list[int] = field(default_factory=list)
-    values: list[Value] = field(default_factory=list)  # what the readers saw
-    updates: list[tuple[int, Value]] = field(
-        default_factory=list
-    )  # who read it and then appended, and what it had read
-    early: set[Hashable] = field(default_factory=set)  # appended by one that then appended more
-    order: Value = ()  # the version order, as far as it is certain
-    whole: bool = True  # it is certain to the end
-    unseen: list[int] = field(default_factory=list)  # who appended what no read shows, after all the others
 
 
 def infer(observed: Observed, examples: int) -> ListAppend:
@@ -190,7 +169,7 @@ class ListAppend:
             )
         if one.values:
             self._elements(number, [(one.readers[at], longest), *odd])
-        repeated = _first_repeated(longest)
+        repeated = first_repeated(longest)
         if repeated is not None:
             safe = min(safe, repeated)
         one.order = longest[:safe]
@@ -222,7 +201,7 @@ class ListAppend:
                 writer = one.writers.get(element)
                 if writer is None:
                     if self.singles.wanted("garbage-read"):
-                        first, short = self._readers(one, element)[0]
+                        first, short = one.saw(element)[0]
                         self.singles.keep(
                             "garbage-read",
                             (first,),
@@ -232,17 +211,11 @@ class ListAppend:
                 elif writer >= 0 and self.failed[writer]:
                     self._aborted(number, element, writer)
 
-    @staticmethod
-    def _readers(one: List, element: Hashable) -> list[tuple[int, Value]]:
-        """Who saw an element, and as what; those who saw least first."""
-        pairs = zip(one.readers, one.values, strict=True)
-        return sorted(((reader, value) for reader, value in pairs if element in value), key=lambda pair: len(pair[1]))
-
     def _aborted(self, number: int, element: Hashable, writer: int) -> None:
         one, key = self.lists[number], self.keys[number]
         if not self.singles.wanted("G1a"):
             return
-        readers = self._readers(one, element)
+        readers = one.saw(element)
         reader, value = readers[0]
         names = self.transactions[reader].name, self.transactions[writer].name
         others = len({position for position, _ in readers}) - 1
@@ -259,7 +232,7 @@ class ListAppend:
         unsure = bytearray(transaction.status is Status.info for transaction in self.transactions)
         if not any(unsure):
             return
-        pending = [(one, value) for one in self.lists for value in _distinct(one.values)]
+        pending = [(one, value) for one in self.lists for value in distinct(one.values)]
         while pending:
             one, value = pending.pop()
             for element in value:
@@ -375,72 +348,5 @@ class ListAppend:
 
     def why(self, kind: int, source: int, target: int, place: int) -> Reason:
         """The reason of an edge, from the two transactions and the list it lies on."""
-        one, key = self.lists[place], self.keys[place]
-        first, second = self.transactions[source].name, self.transactions[target].name
-        where = {element: position for position, element in enumerate(one.order)}
-        appended = [op.value for op in self.transactions[target].ops if op.f == "append" and op.key == key]
-        if kind == WR:
-            values = (op.value for op in self.transactions[target].ops if op.f == "r" and op.key == key and op.value)
-            seen = next(value[-1] for value in values if one.writers.get(value[-1]) == source)
-            return Reason(
-                shown(seen), shown(seen), f"{second} observed {first}'s append of {shown(seen)} to {shown(key)}"
-            )
-        if kind == WW:
-            own = [op.value for op in self.transactions[source].ops if op.f == "append" and op.key == key]
-            before, after = self._step(own, appended, where, one)
-            words = f"{second} appended {shown(after)} after {first} appended {shown(before)} to {shown(key)}"
-            return Reason(shown(before), shown(after), words)
-        ops = self.transactions[source].ops
-        reads = [tuple(op.value) for op in ops if op.f == "r" and op.key == key and op.value is not None]
-        value, after = self._missed(reads, appended, where, source, one)
-        if not value:
-            words = f"{first} observed the initial (empty) state of {shown(key)}"
-            return Reason(shown(()), shown(after), f"{words}, which {second} changed by appending {shown(after)}")
-        words = f"{first} did not observe {second}'s append of {shown(after)} to {shown(key)}"
-        return Reason(shown(value[-1]), shown(after), words)
-
-    @staticmethod
-    def _step(own: list[Any], appended: list[Any], where: dict[Hashable, int], one: List) -> tuple[Any, Any]:
-        """The last of the source's elements before the target's first one after it."""
-        end = len(where)
-        best: tuple[int, int, Any, Any] | None = None
-        for before in own:
-            for after in appended:
-                distance = where.get(after, end) - where.get(before, end)
-                if distance > 0 and (best is None or distance < best[0]):
-                    best = (distance, where.get(before, end), before, after)
-        return (best[2], best[3]) if best else (own[-1], appended[0])
-
-    @staticmethod
-    def _missed(
-        reads: list[Value], appended: list[Any], where: dict[Hashable, int], reader: int, one: List
-    ) -> tuple[Value, Any]:
-        """The read and the target's first append that it does not show."""
-        end = len(where)
-        best: tuple[int, Value, Any] | None = None
-        for value in reads:
-            if value and one.writers.get(value[-1]) == reader:
-                continue
-            for after in appended:
-                distance = where.get(after, end) - len(value)
-                if distance >= 0 and after not in value and (best is None or distance < best[0]):
-                    best = (distance, value, after)
-        return (best[1], best[2]) if best else (reads[0], appended[0])
-
-
-def _first_repeated(value: Value) -> int | None:
-    """Where an element stands that has been there before."""
-    if len(set(value)) == len(value):
-        return None
-    seen: set[Hashable] = set()
-    for place, element in enumerate(value):
-        if element in seen:
-            return place
-        seen.add(element)
-    return None
-
-
-def _distinct(values: list[Value]) -> list[Value]:
-    """The longest value, and those that are no prefix of it."""
-    longest = max(values, key=len, default=())
-    return [longest, *(value for value in values if longest[: len(value)] != value)]
+        ends = self.transactions[source], self.transactions[target]
+        return reason(self.lists[place], self.keys[place], kind, source, target, ends)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.evidence.checker.classify import Step
+from harness.evidence.checker.cycles import Step
 from harness.evidence.checker.graph import NAMES, PROCESS, REALTIME, RW
 from harness.evidence.checker.inference import Inference, Lost, Single, line
 from harness.evidence.checker.levels import title

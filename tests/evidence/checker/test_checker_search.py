@@ -9,7 +9,8 @@ import networkx as nx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.evidence.checker.classify import Cycles, Step, classify, name
+from harness.evidence.checker.classify import classify
+from harness.evidence.checker.cycles import Cycles, Step, name
 from harness.evidence.checker.graph import NAMES, PROCESS, RW, VIA, WR, WW, Graph
 from harness.evidence.checker.levels import excluded
 from harness.evidence.checker.search import Budget, components, large, reverse, shortest, topological
