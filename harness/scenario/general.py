@@ -67,8 +67,7 @@ def explored(scenario: Scenario, wish: Wish) -> Scenario:
         return scenario
     if not wish.kind:
         return replace(scenario, made=tuple(_cut(made, wish) for made in scenario.made))
-    expect = _expect(scenario) if scenario.schedules else scenario.expect
-    return replace(scenario, schedules=(), made=_instead(scenario, wish), expect=expect)
+    return replace(scenario, schedules=(), made=_instead(scenario, wish), expect=expected_everywhere(scenario))
 
 
 def _cut(made: Made, wish: Wish) -> Made:
@@ -99,8 +98,13 @@ def _instead(scenario: Scenario, wish: Wish) -> tuple[Made, ...]:
     )
 
 
-def _expect(scenario: Scenario) -> Mapping[str, Mapping[str, Expectation]]:
-    """By engine and level, what is general of the scenario's expectation and of those of its schedules."""
+def expected_everywhere(scenario: Scenario) -> Mapping[str, Mapping[str, Expectation]]:
+    """By engine and level, what is general of the scenario's expectation and of those of its schedules.
+
+    If its schedules are all made, its expectation is one of every order already, and is given as it is.
+    """
+    if not scenario.schedules:
+        return scenario.expect
     made: dict[str, dict[str, Expectation]] = {}
     for engine in scenario.engines:
         for level in scenario.levels_on(engine):
