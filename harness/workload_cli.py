@@ -22,6 +22,8 @@ app = typer.Typer(no_args_is_help=True, help="Random transactions, checked witho
 
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="the folder where evidence is kept")]
 RESULTS = Path("results")
+_SLOWEST = 50.0
+"""Transactions in a second that a kind's deadline reckons with, if none is said."""
 
 
 @app.callback()
@@ -168,6 +170,8 @@ def _changed(declared: Declared, changes: Mapping[str, Any], operations: int | N
         raise ScenarioError(f"--units {given['units']}: {' or '.join(UNITS)}{did_you_mean(given['units'], UNITS)}")
     if operations is not None:
         given["ops"] = (min(declared.ops[0], operations), operations)
+    if declared.file is None and "deadline" not in given:
+        given["deadline"] = max(declared.deadline, given.get("transactions", 0) / _SLOWEST)
     made = replace(declared, **given)
     if made.kind == "bank" and made.keys < 2:
         raise ScenarioError("--keys: a transfer needs two accounts")

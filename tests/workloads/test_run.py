@@ -80,9 +80,9 @@ def test_the_cache_is_driven_by_threads_and_its_exec_is_serializable(suite: Suit
 
 def test_how_far_it_is_is_told(suite: Suite) -> None:
     said: list[str] = []
-    run(suite, replace(LISTS, transactions=2500), now=said.append)
+    run(suite, replace(LISTS, transactions=1200), now=said.append)
     assert said
-    assert all(one.endswith(" of 2500 transactions") for one in said)
+    assert all(one.endswith(" of 1200 transactions") for one in said)
 
 
 # -- a client that is wrong is found out

@@ -160,7 +160,7 @@ def test_its_interleavings_show_the_same_again_and_a_stronger_level_refuses_it(
     file.write_text(text, encoding="utf-8")
     cases = list(suite.cases(file))
     assert len(cases) > 10
-    some = cases[:: max(1, len(cases) // 25)]
+    some = cases[:: max(1, len(cases) // 12)]
     verdicts = [judge(run_case(case, suite.databases), case.expectation) for case in some]
     assert {one for verdict in verdicts for one in verdict.phenomena} == shown
     assert {verdict.status for verdict in verdicts} == ({Verdict.passed, Verdict.failed} if shown else {Verdict.passed})
