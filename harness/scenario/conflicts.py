@@ -217,6 +217,7 @@ class Conflicts:
         first = first_waits(pairs)
         knot = joined(first, [(one.session, two.session) for one, two in pairs])
         near = list(self._near)
+        waited = {(one.step.name, two.step.name) for pair in pairs for one, two in (pair, pair[::-1])}
         members: dict[str, int] = {}
         late: dict[int, int] = {}
         for number, place in enumerate(self._places):
@@ -231,7 +232,9 @@ class Conflicts:
                     continue
                 own = knot[stirring.session]
                 name = f"{stirring.step.name} may let a waiting session go on"
-                if knot.get(other.session) == own and other.index > first[other.session]:
+                if any((earlier, other.step.name) in waited for earlier in self._earlier(stirring)):
+                    yield stirring, other, f"{other.step.name} may wait for what {stirring.session} holds, and {name}"
+                elif knot.get(other.session) == own and other.index > first[other.session]:
                     yield stirring, other, f"{name}, and {other.step.name} may come after a wait"
                 elif other.step.name in stirs and knot[other.session] == own:
                     yield stirring, other, f"{name}, or {other.step.name} may"
@@ -243,6 +246,12 @@ class Conflicts:
                     & ~(members[stirring.session] | members[other.session])
                 ):
                     yield stirring, other, f"{name}, whose later steps conflict with {other.step.name}"
+
+    def _earlier(self, place: Place) -> Iterator[str]:
+        """The session's steps before this one."""
+        for one in self._places:
+            if one.session == place.session and one.index < place.index:
+                yield one.step.name
 
     def _stirs(self, place: Place, first: Mapping[str, int]) -> bool:
         """Whether the step may end a transaction that somebody waits for, by failing, too, or wait while it holds

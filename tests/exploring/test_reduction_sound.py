@@ -1,0 +1,238 @@
+"""The reduction held against PostgreSQL itself: all interleavings are run, and those of one class must have one outcome.
+
+How each step ended, its error, its rows as they came; what is left in the tables; who waited; the phenomena found.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from harness.evidence.verdict import judge
+from harness.exploring.scout import scout
+from harness.history import ENDINGS, EventKind, History, Phase
+from harness.runner.case import Play
+from harness.runner.stage import Stage
+from harness.scenario.cases import cases
+from harness.scenario.conflicts import Conflicts, conflicts_of
+from harness.scenario.load import load
+from harness.scenario.model import Case, Entry, Schedule, Step
+from harness.scenario.schedules import interleavings, normal_form
+from harness.suite import Suite
+
+HEAD = """
+title: Proved
+database: promptsales
+levels: {postgresql: [LEVEL]}
+deadline: 5
+"""
+
+ROWS = """
+setup:
+  - CREATE TABLE a (id int PRIMARY KEY, v int)
+  - CREATE TABLE b (id int PRIMARY KEY, v int)
+  - INSERT INTO a VALUES (1, 10), (2, 20)
+  - INSERT INTO b VALUES (1, 10), (2, 20)
+items:
+  a1: SELECT v FROM a WHERE id = 1
+  a2: SELECT v FROM a WHERE id = 2
+  b: SELECT sum(v) FROM b
+  n: SELECT sum(id) FROM a
+schedule: all
+expect: {postgresql: {any: {}}}
+"""
+
+HANGING = """
+setup:
+  - CREATE TABLE p (id int PRIMARY KEY, v int)
+  - CREATE TABLE a (id int PRIMARY KEY, v int, p int REFERENCES p ON DELETE CASCADE, u int UNIQUE)
+  - CREATE TABLE g (id int PRIMARY KEY, v int)
+  - CREATE TABLE g_log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what int)
+  - CREATE VIEW av AS SELECT id, v FROM a
+  - "CREATE FUNCTION total() RETURNS bigint LANGUAGE sql AS 'SELECT sum(v) FROM g'"
+  - |
+    CREATE FUNCTION log_it() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN INSERT INTO g_log (what) VALUES (NEW.v); RETURN NEW; END'
+  - CREATE TRIGGER tg AFTER UPDATE ON g FOR EACH ROW EXECUTE FUNCTION log_it()
+  - |
+    CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN UPDATE p SET v = v + 1 WHERE id = 2; RETURN NEW; END'
+  - CREATE TRIGGER ta AFTER INSERT ON a FOR EACH ROW EXECUTE FUNCTION touch()
+  - INSERT INTO p VALUES (1, 10), (2, 20), (3, 30)
+  - INSERT INTO a VALUES (1, 10, 1, 1), (2, 20, 2, 2)
+  - INSERT INTO g VALUES (1, 10), (2, 20)
+items:
+  a: SELECT sum(v) FROM a
+  n: SELECT sum(id) FROM a
+  u: SELECT sum(u) FROM a
+  p: SELECT sum(v) FROM p
+  g: SELECT sum(v) FROM g
+schedule: all
+expect: {postgresql: {any: {}}}
+"""
+
+
+def session(name: str, *statements: str, setup: str = "begin", priority: str = "normal") -> str:
+    lines = [
+        f"  {name}:",
+        *([f"    setup: {setup}"] if setup else []),
+        f"    deadlock_priority: {priority}",
+        "    steps:",
+    ]
+    return "\n".join([*lines, *(f"      {name}{n}: {text}" for n, text in enumerate(statements, 1))])
+
+
+READ_1, READ_2 = "{run: SELECT v FROM a WHERE id = 1, reads: a1}", "{run: SELECT v FROM a WHERE id = 2, reads: a2}"
+ADD_1, ADD_2 = "UPDATE a SET v = v + 1 WHERE id = 1", "UPDATE a SET v = v + 2 WHERE id = 2"
+TWICE_1, TWICE_2 = "UPDATE a SET v = v * 2 WHERE id = 1", "UPDATE a SET v = v * 2 WHERE id = 2"
+LESS = "{run: 'UPDATE a SET v = ${a1 - %d} WHERE id = 1', writes: a1}"
+NONE_1 = "{run: UPDATE a SET v = 0 WHERE id = 1, writes: {a1: 0}}"
+NONE_2 = "{run: UPDATE a SET v = 0 WHERE id = 2, writes: {a2: 0}}"
+FAILS = "SELECT 1 / (v - v) FROM b WHERE id = 1"
+CHILD, PARENT = "INSERT INTO a VALUES (3, 3, 1, 3)", "DELETE FROM p WHERE id = 1"
+MARK_1, MARK_2 = "UPDATE a SET u = 3 WHERE id = 1", "UPDATE a SET u = 3 WHERE id = 2"
+LOGGED_1, LOGGED_2 = "UPDATE g SET v = v + 1 WHERE id = 1", "UPDATE g SET v = v * 2 WHERE id = 2"
+
+SCENARIOS: dict[str, list[str]] = {
+    "lost update": [session("A", READ_1, LESS % 1, "commit"), session("B", READ_1, LESS % 2, "commit")],
+    "write skew": [session("A", READ_2, NONE_1, "commit"), session("B", READ_1, NONE_2, "commit")],
+    "phantom": [
+        session("A", "SELECT count(*) FROM a", "SELECT count(*) FROM a", "commit"),
+        session("B", "INSERT INTO a VALUES (3, 30)", "commit"),
+    ],
+    "deadlock": [
+        session("A", ADD_1, ADD_2, "commit"),
+        session("B", TWICE_2, TWICE_1, "commit", priority="low"),
+    ],
+    "snapshot at the first statement": [
+        session("A", "SELECT sum(v) FROM b", READ_1, ADD_1, "commit"),
+        session("B", ADD_1, "commit"),
+    ],
+    "snapshot and single statements": [
+        session("A", "begin", READ_2, READ_1, setup=""),
+        session("B", ADD_1, "UPDATE b SET v = v + 1", setup=""),
+    ],
+    "one waits, a third one passes": [
+        session("A", ADD_1, "commit"),
+        session("B", TWICE_1, TWICE_2, "commit"),
+        session("C", ADD_2, setup=""),
+    ],
+    "an error lets others go": [
+        session("A", ADD_1, FAILS, "commit"),
+        session("B", TWICE_1, TWICE_2, "commit"),
+        session("C", ADD_2, setup=""),
+    ],
+    "one key, inserted twice": [
+        session("A", "INSERT INTO a VALUES (3, 30)", "rollback"),
+        session("B", "INSERT INTO a VALUES (3, 31)", ADD_1, "commit"),
+    ],
+    "rows as they lie": [
+        session("A", ADD_1, "commit"),
+        session("B", ADD_2, "commit"),
+        session("C", "SELECT id FROM a", setup=""),
+    ],
+    "foreign key": [session("A", CHILD, "commit"), session("B", PARENT, "SELECT sum(v) FROM av", "commit")],
+    "unique besides the key": [session("A", MARK_1, "rollback"), session("B", MARK_2, LOGGED_1, "commit")],
+    "trigger": [
+        session("A", "INSERT INTO a VALUES (3, 3, 3, 3)", "commit"),
+        session("B", "UPDATE p SET v = v * 2 WHERE id = 2", "SELECT total()", "commit"),
+    ],
+    "logs": [session("A", LOGGED_1, "commit"), session("B", LOGGED_2, "SELECT v FROM g WHERE id = 2", "commit")],
+}
+HANGS = ("foreign key", "unique besides the key", "trigger", "logs")
+LEVELS = ("read committed", "repeatable read", "serializable")
+FEWER = {
+    ("lost update", "read committed"): (20, 8),
+    ("write skew", "read committed"): (20, 3),
+    ("write skew", "repeatable read"): (20, 3),
+    ("phantom", "repeatable read"): (10, 3),
+    ("logs", "read committed"): (10, 1),
+}
+"""Interleavings of some, and how many of them are kept: a relation in which everything conflicts would be right, too."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    endings: dict[str, object]
+    left: dict[str, object]
+    waited: set[str]
+    found: set[str]
+    end: str
+
+
+class Shared:
+    """A case's interleavings on one stage: the set-up makes the tables anew each time."""
+
+    def __init__(self, suite: Suite, case: Case) -> None:
+        drop = "DROP TABLE IF EXISTS a, b, p, g, g_log CASCADE; DROP FUNCTION IF EXISTS total, log_it, touch"
+        setup = {
+            alias: {engine: (drop, *bodies) for engine, bodies in by_engine.items()}
+            for alias, by_engine in case.scenario.setup.items()
+        }
+        sessions = tuple(
+            replace(one, teardown=(Step(f"end of {one.name}", one.name, one.databases[0], {"*": "rollback"}),))
+            for one in case.scenario.sessions
+        )
+        self._case = replace(case, scenario=replace(case.scenario, setup=setup, sessions=sessions, shared=True))
+        self.stage = Stage(self._case, suite.databases)
+
+    def run(self, order: tuple[str, ...]) -> Outcome:
+        case = replace(self._case, schedule=Schedule("one", tuple(map(Entry, order))))
+        return outcome(case, Play(case, self.stage).run().history())
+
+
+def outcome(case: Case, history: History) -> Outcome:
+    steps = [event for event in history.events if event.phase is Phase.schedule]
+    return Outcome(
+        {
+            event.step: (
+                event.kind,
+                event.error.code if event.error else "",
+                [(r.rows, r.affected) for r in event.results],
+            )
+            for event in steps
+            if event.kind in ENDINGS or event.kind is EventKind.skipped
+        },
+        dict(history.final),
+        {event.step for event in steps if event.kind is EventKind.blocked},
+        {found.value for found in judge(history, case.expectation).phenomena},
+        history.end.value,
+    )
+
+
+def orders(case: Case, kind: str, conflicts: Conflicts | None = None) -> Iterator[tuple[str, ...]]:
+    for schedule in interleavings(case.scenario.sessions, kind, conflicts=conflicts):
+        yield tuple(entry.step for entry in schedule.entries)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_interleavings_of_one_class_have_one_outcome(name: str, level: str, suite: Suite, tmp_path: Path) -> None:
+    tables, sessions = HANGING if name in HANGS else ROWS, SCENARIOS[name]
+    file = tmp_path / "proved.yaml"
+    file.write_text(
+        textwrap.dedent(HEAD.replace("LEVEL", level) + tables) + "\n".join(["sessions:", *sessions]), "utf-8"
+    )
+    case = next(iter(cases(load(file), suite.servers.describe)))
+    steps = {step.name: step for one in case.scenario.sessions for step in one.steps}
+    conflicts = conflicts_of(case, scout(suite, case))
+    classes: dict[tuple[str, ...], list[tuple[str, ...]]] = defaultdict(list)
+    for order in orders(case, "all"):
+        classes[normal_form([steps[step] for step in order], conflicts)].append(order)
+    assert set(orders(case, "reduced", conflicts)) == set(classes)
+    if (name, level) in FEWER:
+        assert (sum(map(len, classes.values())), len(classes)) == FEWER[name, level]
+    shared = Shared(suite, case)
+    try:
+        for kept, members in classes.items():
+            if len(members) > 1:
+                expected = shared.run(kept)
+                for order in members:
+                    assert (order, shared.run(order)) == (order, expected)
+    finally:
+        shared.stage.close()
