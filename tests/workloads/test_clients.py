@@ -49,6 +49,7 @@ def test_a_transaction_is_begun_done_and_committed() -> None:
     [
         (DONE, Status.ok, False),
         (Outcome(ended=TransactionEnd.aborted), Status.fail, False),  # COMMIT answered with ROLLBACK
+        (Outcome(), Status.info, True),  # there was none: who knows what has ended it
         (refused(ErrorKind.serialization, "40001", TransactionEnd.aborted), Status.fail, False),
         (refused(ErrorKind.deadlock, "40P01", TransactionEnd.aborted), Status.fail, False),
         (refused(ErrorKind.conflict, "112", TransactionEnd.aborted), Status.fail, False),
@@ -61,7 +62,7 @@ def test_a_transaction_is_begun_done_and_committed() -> None:
         (refused(ErrorKind.other, "harness", TransactionEnd.aborted), Status.info, True),
         (refused(ErrorKind.other, "50"), Status.info, True),  # MongoDB: the result is unknown, so nobody says how it ended
     ],
-    ids=["ok", "rolled-back", "serialization", "deadlock", "conflict", "constraint", "write-concern", "connection",
+    ids=["ok", "rolled-back", "none-open", "serialization", "deadlock", "conflict", "constraint", "write-concern", "connection",
          "reconnect", "cancelled", "timeout", "harness", "unknown"],
 )  # fmt: skip
 def test_what_the_answer_to_commit_means(outcome: Outcome, status: Status, lost: bool) -> None:

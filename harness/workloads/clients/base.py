@@ -95,13 +95,13 @@ def committed(outcome: Outcome, ops: Sequence[MicroOp]) -> Done:
     """
     error = outcome.error
     if error is None:
+        if outcome.ended is TransactionEnd.committed:
+            return Done(Status.ok, tuple(ops))
         if outcome.ended is TransactionEnd.aborted:  # COMMIT of a transaction that had failed
             return Done(Status.fail, tuple(ops), "rolled back at COMMIT")
-        return Done(Status.ok, tuple(ops))
-    if (
-        outcome.ended is TransactionEnd.committed and error.kind not in _DOUBTFUL
-    ):  # only MongoDB's write concern was not met
-        return Done(Status.ok, tuple(ops), said(error))
+        return Done(Status.info, tuple(ops), "no transaction was open at COMMIT", lost=True)
+    if outcome.ended is TransactionEnd.committed and error.kind not in _DOUBTFUL:
+        return Done(Status.ok, tuple(ops), said(error))  # MongoDB: only its write concern was not met
     if error.kind in _DOUBTFUL or gone(error) or outcome.ended is not TransactionEnd.aborted:
         return Done(Status.info, tuple(ops), said(error), lost=True)
     return Done(Status.fail, tuple(ops), said(error))
