@@ -62,8 +62,8 @@ def test_a_transaction_is_begun_done_and_committed() -> None:
         (refused(ErrorKind.other, "harness", TransactionEnd.aborted), Status.info, True),
         (refused(ErrorKind.other, "50"), Status.info, True),  # MongoDB: the result is unknown, so nobody says how it ended
     ],
-    ids=["ok", "rolled-back", "none-open", "serialization", "deadlock", "conflict", "constraint", "write-concern", "connection",
-         "reconnect", "cancelled", "timeout", "harness", "unknown"],
+    ids=["ok", "rolled-back", "none-open", "serialization", "deadlock", "conflict", "constraint", "write-concern",
+         "connection", "reconnect", "cancelled", "timeout", "harness", "unknown"],
 )  # fmt: skip
 def test_what_the_answer_to_commit_means(outcome: Outcome, status: Status, lost: bool) -> None:
     done, _ = play(sql().transaction(APPEND), BEGUN, READ, WRITTEN, outcome)
