@@ -20,9 +20,10 @@ import sqlglot
 
 from harness.answers import ErrorKind, TransactionEnd
 from harness.engines import engine
-from harness.engines.base import SessionOptions, Statement, Verb
+from harness.engines.base import SessionOptions, Statement, Touch, Verb
 from harness.engines.sqlserver import SQLServer, admin, babelfish, deadlocks, driver, faults, observer, probe, session
 from harness.engines.sqlserver.text import bare, quote, read
+from harness.engines.sqlserver.touching import TOUCHED, touches
 from harness.errors import DriverMissing, EngineError, LoginRefused, ServerError
 
 URL = "mssql://sa:s3cret@db.example:1444/psh_k3x9_1?Encrypt=yes&trustservercertificate=yes"
@@ -879,3 +880,36 @@ def test_the_engine_is_found_by_name_and_quotes() -> None:
         "[a]]b]",
     )
     assert quote("x") == "[x]"
+
+
+# -- what a session touches
+
+
+def test_locks_of_a_transaction_are_the_tables_it_touches(fake: FakeDriver) -> None:
+    rows = [
+        ("OBJECT", "IX", "campaign"),
+        ("PAGE", "IX", "campaign"),
+        ("KEY", "X", "campaign"),
+        ("OBJECT", "IS", "Channel"),
+        ("KEY", "RangeS-S", "Channel"),
+        ("OBJECT", "Sch-S", "campaign"),
+    ]
+    fake.answers["l.request_session_id = ?"] = [Rows(["a", "b", "c"], rows)]
+    observer = SQLServer().observe(URL, "k3x9")
+    found = observer.touched("51", Statement("SELECT 1"))
+    assert found == [Touch("campaign", writes=True), Touch("channel", writes=False)]
+    assert (51,) in fake.connections[-1].bound
+
+
+def test_a_lock_that_is_no_tables_is_unknown() -> None:
+    rows = [("APPLICATION", "X", None), ("OBJECT", "Sch-M", "t")]
+    assert touches(rows) == [
+        Touch("X lock of APPLICATION", writes=True, unknown=True),
+        Touch("Sch-M lock of OBJECT t", writes=True, unknown=True),
+    ]
+
+
+def test_the_question_for_what_was_touched_is_tsql() -> None:
+    (statement,) = sqlglot.parse(TOUCHED, dialect="tsql")
+    assert isinstance(statement, sqlglot.exp.Query)
+    assert {table.name for table in statement.find_all(sqlglot.exp.Table)} == {"dm_tran_locks", "objects", "partitions"}
