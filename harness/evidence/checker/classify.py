@@ -19,8 +19,11 @@ from harness.evidence.checker.graph import REALTIME, RW, VIA, WR, WW, Graph
 from harness.evidence.checker.part import Part, part
 from harness.evidence.checker.search import Budget, components, reverse, shortest, topological
 
-STEPS: Final = 4_000_000
+STEPS: Final = 1_000_000
 """How many edges each stage of a search looks at, at most; the first cycle of a stage is found whatever it takes."""
+
+STEPS_EACH: Final = 100
+"""How many more for each edge that may close a cycle."""
 
 NEAR: Final = 50_000
 """How many of them for one cycle: whoever is further away is looked for only if nothing else was found."""
@@ -133,7 +136,7 @@ class _Search:
 
     def close(self, stage: int, closing: int, todo: list[tuple[int, int]], way: Way) -> None:
         """Tell the cycles that edges close, each by the way back that is found for it within the search's limits."""
-        budget = Budget(STEPS)
+        budget = Budget(STEPS + STEPS_EACH * len(todo))
         cut: list[tuple[int, int]] = []
         told = 0
         for source, target in todo:

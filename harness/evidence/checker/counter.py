@@ -24,8 +24,6 @@ def infer(observed: Observed, examples: int) -> Counter:
 class Counter(Registers):
     """What counters give away."""
 
-    noun = "counter"
-
     def __init__(self, observed: Observed, examples: int) -> None:
         self._unseen: dict[int, list[int]] = {}  # increments that may have counted, whose results nobody saw
         self._falling: set[int] = set()  # counters that do not only grow

@@ -46,8 +46,6 @@ class Register:
 class Registers:
     """What registers give away. Subclasses say what an operation does to which version."""
 
-    noun = "register"
-
     def __init__(self, observed: Observed, examples: int) -> None:
         self.observed = observed
         self.transactions = observed.transactions
@@ -322,9 +320,7 @@ class Registers:
                     continue
             else:
                 writer = writers.get(version, NOBODY)
-                if writer < 0:
-                    continue
-                if present[writer]:
+                if writer >= 0 and present[writer]:
                     for reader in readers:
                         if reader != writer:
                             add(WR, writer, reader, number)

@@ -214,6 +214,16 @@ def test_a_counter_that_falls_has_no_order_of_numbers() -> None:
     assert report.found[0].transactions == [1, 3]
 
 
+def test_a_value_that_nobody_is_known_to_have_left_comes_before_greater_ones() -> None:
+    report = counter(
+        ("info", ("inc", "x", (4, None))),
+        ("ok", ("inc", "x", (1, 5)), ("inc", "y", (1, 1))),
+        ("ok", ("r", "x", 4), ("r", "y", 1)),
+    )
+    assert report.counts == {"G-single": 1}
+    assert report.found[0].transactions == [1, 2]
+
+
 def test_results_that_nobody_saw_are_noted() -> None:
     report = counter(("info", ("inc", "x", (4, None))), ("ok", ("r", "x", 4)))
     assert report.counts == {}

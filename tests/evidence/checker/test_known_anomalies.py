@@ -183,6 +183,47 @@ def test_two_stale_reads_far_apart_are_told_by_real_time_alone() -> None:
     assert [edge.kind for edge in report.found[0].cycle] == ["realtime", "rw"]
 
 
+def test_snapshot_isolation_without_a_read_skew_is_not_excluded() -> None:
+    """Elle's si-without-g-single: a checker that takes two dependencies for one finds what is not there."""
+    a, r = (lambda key, value: MicroOp("append", key, value)), (lambda key, *value: MicroOp("r", key, value))
+    made = [(a(9, 2),), (a(8, 1), r(9)), (r(6), r(8), a(9, 5)), (a(6, 2), r(9, 2))]
+    transactions = [Transaction(n, n, Status.ok, value, 2 * n, 2 * n + 1) for n, value in enumerate(made)]
+    report = check(Observed(Workload.list_append, tuple(transactions)))
+    assert list(report.counts) == ["G2-item"]
+    assert "repeatable read" in report.excluded
+    assert "snapshot isolation" not in report.excluded
+
+
+@pytest.mark.parametrize("length", [50, 300])
+def test_a_read_skew_in_a_sea_of_write_skews_is_found(length: int) -> None:
+    """After Elle's unfindable-g-single, which it could only prove to be there somewhere."""
+    a, r = (lambda key, value: MicroOp("append", key, value)), (lambda key, *value: MicroOp("r", key, value))
+    ring = [(a("ring", 0), a("anti", 0), a("first", 0))]
+    ring += [(a("ring", n), a(n, 0)) for n in range(1, length)]
+    ring += [(a("ring", length), r("anti"))]
+    noise = [(r(n, 0), r("hop")) for n in range(1, length) for _ in range(5)]
+    made = [*ring, (r("ring", *range(length + 1)),), *noise, (a("hop", 0), r("first"))]
+    transactions = [Transaction(n, n, Status.ok, value, n, 10**6 + n) for n, value in enumerate(made)]
+    report = check(Observed(Workload.list_append, tuple(transactions)))
+    assert set(report.counts) == {"G-single", "G2-item"}
+    assert report.counts["G-single"] == 1
+    (skew,) = (one for one in report.found if one.name == "G-single")
+    assert len(skew.cycle) == length + 1
+    assert not [note for note in report.notes if "G-single" in note]
+
+
+def test_appends_among_those_of_another_are_dirty_and_inconsistent() -> None:
+    assert counts("ax1 ax2 ax4", "ax3 rx1234") == {"internal": 1, "G0": 1}
+
+
+def test_after_contradictory_reads_only_what_they_agree_on_is_an_order() -> None:
+    assert counts("ax1 ry1", "ax2", "ax3 ay1", "rx13", "rx123") == {"incompatible-order": 1}
+
+
+def test_an_append_over_one_that_failed_is_dirty_even_past_one_of_unknown_end() -> None:
+    assert counts("!ax1", "?ax2", "ax3", "rx123") == {"dirty-update": 1, "G1a": 1}
+
+
 def test_lost_updates_of_many_are_one() -> None:
     report = check(history("rx ax1", "rx ax2", "rx ax3", "rx123"))
     assert report.counts == {"lost-update": 1}
