@@ -217,7 +217,10 @@ class Conflicts:
         first = first_waits(pairs)
         knot = joined(first, [(one.session, two.session) for one, two in pairs])
         near = list(self._near)
-        waited = {(one.step.name, two.step.name) for pair in pairs for one, two in (pair, pair[::-1])}
+        waits = [0] * len(self._places)  # for each step, those that it may have to wait for
+        for one, two in pairs:
+            waits[self._number[one.step.name]] |= 1 << self._number[two.step.name]
+            waits[self._number[two.step.name]] |= 1 << self._number[one.step.name]
         members: dict[str, int] = {}
         late: dict[int, int] = {}
         for number, place in enumerate(self._places):
@@ -232,7 +235,8 @@ class Conflicts:
                     continue
                 own = knot[stirring.session]
                 name = f"{stirring.step.name} may let a waiting session go on"
-                if any((earlier, other.step.name) in waited for earlier in self._earlier(stirring)):
+                before = members[stirring.session] & ((1 << self._number[stirring.step.name]) - 1)
+                if waits[self._number[other.step.name]] & before:
                     yield stirring, other, f"{other.step.name} may wait for what {stirring.session} holds, and {name}"
                 elif knot.get(other.session) == own and other.index > first[other.session]:
                     yield stirring, other, f"{name}, and {other.step.name} may come after a wait"
@@ -246,12 +250,6 @@ class Conflicts:
                     & ~(members[stirring.session] | members[other.session])
                 ):
                     yield stirring, other, f"{name}, whose later steps conflict with {other.step.name}"
-
-    def _earlier(self, place: Place) -> Iterator[str]:
-        """The session's steps before this one."""
-        for one in self._places:
-            if one.session == place.session and one.index < place.index:
-                yield one.step.name
 
     def _stirs(self, place: Place, first: Mapping[str, int]) -> bool:
         """Whether the step may end a transaction that somebody waits for, by failing, too, or wait while it holds

@@ -153,11 +153,11 @@ def _reduced(sessions: Sequence[Session], conflicts: Related, many: str) -> Iter
 
 def _never_wakes(asleep: int, left: int, near: Sequence[int]) -> bool:
     """Whether a step sleeps that nothing which is left can wake: nothing whole comes of that."""
-    number = 0
-    while asleep >> number:
-        if asleep >> number & 1 and not near[number] & left:
+    while asleep:
+        lowest = asleep & -asleep
+        if not near[lowest.bit_length() - 1] & left:
             return True
-        number += 1
+        asleep ^= lowest
     return False
 
 

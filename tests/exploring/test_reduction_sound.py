@@ -16,7 +16,7 @@ import pytest
 from harness.evidence.verdict import judge
 from harness.exploring.scout import scout
 from harness.history import ENDINGS, EventKind, History, Phase
-from harness.runner.case import Play
+from harness.runner.case import Play, run_case
 from harness.runner.stage import Stage
 from harness.scenario.cases import cases
 from harness.scenario.conflicts import Conflicts, conflicts_of
@@ -186,6 +186,35 @@ class Shared:
         return outcome(case, Play(case, self.stage).run().history())
 
 
+REDIS = """
+title: Watched
+database: cache
+setup: [{redis: SET a 1}, {redis: SET b 2}]
+items: {a: {redis: GET a}, b: {redis: GET b}}
+schedule: all
+expect: {redis: {any: {}}}
+sessions:
+  A: {steps: {A1: {redis: WATCH a}, A2: {redis: MULTI}, A3: {redis: INCRBY a 10}, A4: {redis: EXEC}}}
+  B: {steps: {B1: {redis: GET b}, B2: {redis: INCRBY a 100}, B3: {redis: MGET a b}}}
+"""
+
+
+def test_what_is_queued_and_watched_on_redis(suite: Suite, tmp_path: Path) -> None:
+    file = tmp_path / "watched.yaml"
+    file.write_text(REDIS, "utf-8")
+    case = next(iter(cases(load(file), suite.servers.describe)))
+    learned = scout(suite, case)
+    assert not any(footprint.everything for footprint in learned.values())
+    classes = classes_of(case, conflicts_of(case, learned))
+    assert (sum(map(len, classes.values())), len(classes)) == (35, 5)
+    for members in classes.values():
+        outcomes = []
+        for order in members:
+            one = replace(case, schedule=Schedule("one", tuple(map(Entry, order))))
+            outcomes.append(outcome(one, run_case(one, suite.databases)))
+        assert all(found == outcomes[0] for found in outcomes)
+
+
 def outcome(case: Case, history: History) -> Outcome:
     steps = [event for event in history.events if event.phase is Phase.schedule]
     return Outcome(
@@ -210,6 +239,16 @@ def orders(case: Case, kind: str, conflicts: Conflicts | None = None) -> Iterato
         yield tuple(entry.step for entry in schedule.entries)
 
 
+def classes_of(case: Case, conflicts: Conflicts) -> dict[tuple[str, ...], list[tuple[str, ...]]]:
+    """All interleavings by the one of their class that is kept."""
+    steps = {step.name: step for one in case.scenario.sessions for step in one.steps}
+    classes: dict[tuple[str, ...], list[tuple[str, ...]]] = defaultdict(list)
+    for order in orders(case, "all"):
+        classes[normal_form([steps[step] for step in order], conflicts)].append(order)
+    assert set(orders(case, "reduced", conflicts)) == set(classes)
+    return classes
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_interleavings_of_one_class_have_one_outcome(name: str, level: str, suite: Suite, tmp_path: Path) -> None:
@@ -219,12 +258,7 @@ def test_interleavings_of_one_class_have_one_outcome(name: str, level: str, suit
         textwrap.dedent(HEAD.replace("LEVEL", level) + tables) + "\n".join(["sessions:", *sessions]), "utf-8"
     )
     case = next(iter(cases(load(file), suite.servers.describe)))
-    steps = {step.name: step for one in case.scenario.sessions for step in one.steps}
-    conflicts = conflicts_of(case, scout(suite, case))
-    classes: dict[tuple[str, ...], list[tuple[str, ...]]] = defaultdict(list)
-    for order in orders(case, "all"):
-        classes[normal_form([steps[step] for step in order], conflicts)].append(order)
-    assert set(orders(case, "reduced", conflicts)) == set(classes)
+    classes = classes_of(case, conflicts_of(case, scout(suite, case)))
     if (name, level) in FEWER:
         assert (sum(map(len, classes.values())), len(classes)) == FEWER[name, level]
     shared = Shared(suite, case)
