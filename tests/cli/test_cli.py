@@ -97,7 +97,7 @@ def test_set_reaches_the_scenario(cli: Run) -> None:
         (("run", CASCADE, "-k", "nothing"), 2, "no case has 'nothing' in its id; the first one is cascade["),
         (("show",), 1, "no run 'latest' in results: run some scenarios first"),
         (("report", "nix"), 1, "no run 'nix' in results"),
-        (("schema", "foo"), 2, "there is no schema of 'foo': scenario, plans, load, evidence"),
+        (("schema", "foo"), 2, "there is no schema of 'foo': scenario, plans, load, workload, evidence"),
         (("up", "--servers", "external"), 3, "servers of the mode 'external' are not ours to start or stop"),
     ],
 )  # fmt: skip
