@@ -27,6 +27,8 @@ _STAMP = re.compile(r"\bpg_current_xact_id\b")
 _SETS = re.compile(r"\bnew\s*\.\s*\"?(\w+)\"?\s*:?=")
 _SETS_ALL = re.compile(r"\bnew\s*:?=|\binto\s+(?:strict\s+)?new\b|\binto\b[^;]*\bnew\s*\.")
 
+_CHANGES = frozenset({"insert", "update", "delete", "merge", "truncate", "lock", "share"})
+
 
 class Routines:
     """The routines of a database. ``said``: all words of the scenario's statements, in small letters."""
@@ -67,6 +69,11 @@ class Routines:
         """The tables that it may come to."""
         words = {word for one in self._reach(name) for routine in self._of(one) for word in _words(routine)}
         return self._called(words)
+
+    def changes(self, name: str) -> bool:
+        """Whether it, or what it comes to, has a word for a change, or for a lock, in its source."""
+        words = {word for one in self._reach(name) for routine in self._of(one) for word in _words(routine)}
+        return not words.isdisjoint(_CHANGES)
 
     def _called(self, words: Collection[str]) -> set[str]:
         """The tables that some words may name, in whichever schema."""

@@ -21,7 +21,7 @@ from harness.history import ENDINGS, EventKind
 from harness.runner.case import Play
 from harness.runner.stage import Stage
 from harness.runner.touching import unknown
-from harness.scenario.conflicts_model import SERVER, Access, Footprint, Table
+from harness.scenario.conflicts_model import SERVER, SOURCE, Access, Footprint, Table
 from harness.scenario.conflicts_read import footprints, widened
 from harness.scenario.conflicts_sql import DIALECTS, called
 from harness.scenario.conflicts_transactions import places
@@ -177,9 +177,17 @@ class _Learning:
         if why := self._hidden():
             self._seen.notes.append(f"{self._step.name} is taken to touch everything: {why}")
             return replace(told, everything=True)
-        calls = self._calls()
-        more = self._server if calls - self._catalog.steady else _uncovered(told, self._server)
-        return told.with_accesses(more)
+        calls = self._calls() - self._catalog.steady
+        more = self._server if calls else _uncovered(told, self._server)
+        told = told.with_accesses(more)
+        return told.with_accesses(_uncovered(told, list(self._named(calls | self._fired()))))
+
+    def _named(self, routines: Collection[str]) -> Iterator[Access]:
+        """The tables that routines name in their sources: what they do with them may not have been their turn yet."""
+        assert self._routines is not None
+        for routine in routines:
+            for table in sorted(self._routines.touches(routine) - self._routines.logs):
+                yield Access(f"{self._step.database}.{table}", self._routines.changes(routine), learned=SOURCE)
 
     def _resolved(self) -> Footprint:
         """The footprint of a statement that cannot be read, if the server's word is enough: Redis's table of
@@ -196,6 +204,18 @@ class _Learning:
         body = self._step.body(self._told.engine)
         return (called(body, DIALECTS[self._told.engine]) if isinstance(body, str) else None) or frozenset()
 
+    def _fired(self) -> set[str]:
+        """The routines of the triggers that it may fire."""
+        assert self._catalog is not None
+        named = {access.where for access in self._told.accesses}
+        fired: set[str] = set()
+        for access in self._told.accesses | self._server:
+            relation = self._catalog.relations.get(access.where.partition(".")[2])
+            if relation is not None and access.writes:
+                events = self._events() if access.where in named else {event for event, _ in relation.triggers}
+                fired |= {routine for event, routine in relation.triggers if event in events}
+        return fired
+
     def _hidden(self) -> str:
         """Why the server's word is not enough; empty if it is."""
         assert self._catalog is not None
@@ -203,9 +223,7 @@ class _Learning:
         for access in self._server:
             if unknown(access):
                 return f"the server shows {access.where.partition('.')[2][1:]}"
-        fired: set[str] = set()
         odd = ""
-        named = {access.where for access in self._told.accesses}
         for access in self._told.accesses | self._server:
             name = access.where.partition(".")[2]
             relation = self._catalog.relations.get(name)
@@ -213,9 +231,7 @@ class _Learning:
                 continue
             if relation is None or relation.kind != "table" or relation.odd:
                 odd = name
-            if relation is not None and access.writes:
-                events = self._events() if access.where in named else {event for event, _ in relation.triggers}
-                fired |= {routine for event, routine in relation.triggers if event in events}
+        fired = self._fired()
         if hiding := next((name for name in sorted(fired) if not self._routines.seen(name)), ""):
             return f"the server does not show all that the trigger function {hiding} may do"
         calls = self._calls() - self._catalog.steady

@@ -11,7 +11,8 @@ ANYWHERE = "*"
 
 STATEMENT = "statement"
 SERVER = "server"
-"""Where an access was learned: from the text of the step, or from what the server said it held."""
+SOURCE = "source"
+"""Where an access was learned: from the text of the step, what the server said it held, the source of a routine."""
 
 NUMBERS = frozenset({"smallint", "integer", "bigint", "int", "int2", "int4", "int8", "tinyint"})
 """Types of columns whose values are whole numbers."""

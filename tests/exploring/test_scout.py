@@ -103,6 +103,16 @@ def test_what_statements_do_not_name_is_learned(scouted: Scouted, statement: str
     assert told(scouted(one(statement))[1]["one"]) == what
 
 
+def test_a_branch_that_was_not_taken_counts(scouted: Scouted) -> None:
+    """The function would change another table on another day."""
+    makes = "CREATE FUNCTION sometimes(n int) RETURNS void LANGUAGE plpgsql AS "
+    body = "'BEGIN IF n > 1 THEN UPDATE other SET v = 1; END IF; END'"
+    text = one("SELECT sometimes(1)").replace(
+        "  - INSERT INTO parent", f'  - "{makes}{body}"\n  - INSERT INTO parent', 1
+    )
+    assert told(scouted(text)[1]["one"]) == {"w other"}
+
+
 def test_a_trigger_that_never_fired_may_do_anything(scouted: Scouted) -> None:
     """The step fails in every order, so nobody has seen what the trigger does."""
     _, learned = scouted(one("UPDATE fired SET v = 1 / (v - v) WHERE id = 1"))
