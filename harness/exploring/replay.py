@@ -23,6 +23,7 @@ from harness.scenario.files import SPEC
 from harness.scenario.model import Case, Schedule
 from harness.scenario.source import parse, read
 from harness.scenario.wanted import comparison
+from harness.schemas import folder_for
 from harness.suite import Suite
 
 if TYPE_CHECKING:
@@ -241,7 +242,9 @@ def smallest(suite: Suite, explored: Explored, write: Path | None, now: Callable
         case = scheduled(explored.base, ran.task)
         shrunk = shrink(suite, case, wanted=[kind], now=now)
         told |= {kind, *shrunk.shown}
-        made.append(replayed(suite, shrunk, _place(suite, explored.base, write, len(made))))
+        # What has nothing to do with the schedule is told, and no file is written.
+        file = _place(suite, explored.base, write, sum(one.file is not None for one in made))
+        made.append(shrunk if shrunk.notes else replayed(suite, shrunk, file))
     return made
 
 
@@ -268,12 +271,18 @@ def replayed(suite: Suite, shrunk: Shrunk, file: Path) -> Shrunk:
         file.write_text(shrunk.text, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror or error}; give another one by --write") from None
+    schemas, before = folder_for(shrunk.case.scenario.file, Path("schemas")), suite.databases.schemas
     try:
+        suite.databases.schemas = before or schemas
         results = [suite.run(case) for case in suite.cases(file)]
     except StoreError:
         raise
     except HarnessError as error:
         return replace(shrunk, file=file, replayed=False, notes=(*shrunk.notes, f"replayed: {error}"))
+    finally:
+        suite.databases.schemas = before
     wrong = [result.evidence.verdict for result in results if result.evidence.verdict.status is not Status.passed]
     notes = tuple(f"replayed: {verdict.summary}" for verdict in wrong)
+    if shrunk.case.scenario.data and before is None and folder_for(file, Path("schemas")) != schemas:
+        notes += (f"its 'data:' is that of {schemas}: move the file below {schemas.parent} to run it",)
     return replace(shrunk, file=file, replayed=not wrong, notes=(*shrunk.notes, *notes))

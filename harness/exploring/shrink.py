@@ -1,8 +1,9 @@
 """A failing schedule made small: fewer sessions, then fewer steps, then fewer switches between sessions.
 
 Each candidate is run for real, on databases of its own. It counts as failing only if it fails *in the same way*: with the
-same unexpected phenomenon, the same broken invariant, or the same kind of mismatch. One that cannot run (a step that needs
-what a step that is gone had read) is simply not failing.
+same unexpected phenomenon, the same broken invariant, or the same kind of mismatch; and only if its steps do not fail so
+with one session after the other: what is left shall need its interleaving, and a step without which nothing can be as
+expected is not taken away. One that cannot run (a step needs what a step that is gone had read) is simply not failing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import islice, pairwise
+from itertools import islice, pairwise, permutations
 from typing import TypeVar
 
 from harness.errors import HarnessError, ServerUnavailable, StoreError
@@ -44,6 +45,9 @@ MOST_ORDERS = 3_000
 MOST_TRIED = 150
 """So many of those are run at most."""
 
+FEW = 3
+"""Of so many sessions all serial orders are tried."""
+
 SMALLEST = "smallest"
 """What the schedule of the replay is called."""
 
@@ -63,7 +67,8 @@ def shrink(suite: Suite, case: Case, *, wanted: Sequence[str] = (), now: Callabl
         made = _Shrinking(suite, case, tuple(wanted), now or (lambda line: None), ground)
         before = made.size(order)
         confirmed, evidences = made.confirm(order)
-        if confirmed:
+        notes = made.notes(order, confirmed)
+        if not notes:
             made.patience = max(LEAST_PATIENCE, PATIENCE * max(evidence.history.seconds for evidence in evidences))
             order = made.smallest(order)
             made.patience = math.inf
@@ -81,6 +86,7 @@ def shrink(suite: Suite, case: Case, *, wanted: Sequence[str] = (), now: Callabl
         text=replay_text(suite, small, case, evidences, made.wanted),
         seconds=time.perf_counter() - began,
         shown=made.shown(evidences, small),
+        notes=notes,
     )
 
 
@@ -96,6 +102,7 @@ class _Shrinking:
     runs: int = 0
     patience: float = math.inf  # seconds that a step of a candidate may take: one without its 'commit' hangs
     _known: dict[Order, bool] = field(default_factory=dict)
+    _interleaved: dict[frozenset[str], bool] = field(default_factory=dict)
     _waits: dict[Order, bool] = field(default_factory=dict)  # of those that were run: whether somebody waited
     _steps: dict[str, Step] = field(default_factory=dict)
 
@@ -133,8 +140,30 @@ class _Shrinking:
     def fails(self, order: Order) -> bool:
         """Whether an order fails in the same way; it is run once."""
         if order not in self._known:
-            self._known[order] = bool(order) and self._can_run(order) and self._run(order) is not None
+            can = bool(order) and self._can_run(order)
+            self._known[order] = can and self._run(order) is not None and self.interleaved(order)
         return self._known[order]
+
+    def interleaved(self, order: Order) -> bool:
+        """Whether the steps of an order do not fail in this way in some serial order, which is then why it fails."""
+        steps = frozenset(order)
+        if steps not in self._interleaved:
+            self._interleaved[steps] = any(self._run(one) is None for one in self._serial(order))
+        return self._interleaved[steps]
+
+    def _serial(self, order: Order) -> Iterator[Order]:
+        """Serial orders of an order's steps: all of a few sessions, else those in which they begin, and the other way."""
+        sessions = self._by(order, lambda step: step.session)
+        some = permutations(sessions) if len(sessions) <= FEW else (sessions, sessions[::-1])
+        return (_chained(one) for one in some)
+
+    def notes(self, order: Order, confirmed: int) -> tuple[str, ...]:
+        """Why there is nothing to be made smaller; empty if there is."""
+        if not confirmed:
+            return ("it did not fail again in this way: nothing was made smaller",)
+        if not self.interleaved(order):
+            return ("it fails in every serial order, too, so it is not the schedule's fault: nothing was made smaller",)
+        return ()
 
     def _can_run(self, order: Order) -> bool:
         """Whether every value that a step uses is there: a parameter, or read by a step before it."""

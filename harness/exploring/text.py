@@ -109,7 +109,7 @@ def shrunk_lines(made: Shrunk, short: Callable[[Path], str]) -> Iterator[str]:
     ran = f"{counted(made.runs, 'run')}, {elapsed(made.seconds)}"
     yield f"smallest failing ({', '.join(made.wanted)}): {made.before} → {made.after}; {ran}"
     yield f"  {' '.join(entry.step for entry in made.schedule.entries)}"
-    if made.confirmed < made.confirmations:
+    if 0 < made.confirmed < made.confirmations:
         of = f"{made.confirmed} of {made.confirmations}"
         yield f"  it failed in {of} runs: what happens does not depend on the order alone"
     if made.file is not None:
