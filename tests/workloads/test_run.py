@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+import redis
 from leftovers import Server, databases, own, sessions
 from polling import eventually
 from stopping import hears_ctrl_c
@@ -25,6 +28,7 @@ from harness.evidence.checker.model import MicroOp, Status, Workload
 from harness.runner.databases import Databases, Made
 from harness.suite import Suite
 from harness.workloads.clients.base import Dialogue, ask
+from harness.workloads.clients.redis import RedisClient
 from harness.workloads.clients.sql import SqlClient
 from harness.workloads.generate import Program
 from harness.workloads.model import TRANSACTIONS, Declared
@@ -180,6 +184,32 @@ def test_sessions_that_the_server_ends_have_failed_or_nobody_knows_and_others_ta
     assert found(ran) == set(), "what is known to have failed was never seen, what nobody knows may have been"
 
 
+def test_the_cache_loses_connections_too(suite: Suite) -> None:
+    cache = redis.Redis.from_url(suite.servers.target("cache").url)
+    over = threading.Event()
+    name = re.compile(rf"psh:{suite.databases.run}/lists/\d+")
+
+    def end_some() -> None:
+        while not over.wait(0.05):
+            for one in [one for one in cache.client_list() if name.fullmatch(one["name"])][:1]:
+                with contextlib.suppress(redis.ResponseError):  # it has gone by itself
+                    cache.client_kill_filter(one["id"])
+
+    ending = threading.Thread(target=end_some)
+    ending.start()
+    try:
+        ran = run_workload(replace(LISTS, transactions=1200), "cache", "atomic commands", suite.databases)
+    finally:
+        over.set()
+        ending.join()
+        cache.close()
+    well_formed(ran.observed)
+    transactions = ran.observed.transactions
+    assert [one for one in transactions if one.status is not Status.ok and not one.error.startswith("EXEC nil")]
+    assert max(int(one.process) for one in transactions) >= 5
+    assert found(ran) == set()
+
+
 class Through:
     """Throw-away databases that are reached by another way."""
 
@@ -234,6 +264,23 @@ def test_at_its_deadline_what_runs_is_cancelled(suite: Suite, server: Server) ->
     assert cancelled
     assert {one.status for one in cancelled} == {Status.fail}
     nothing_left(suite, server)
+
+
+class Blocks(RedisClient):
+    """Its reads take a minute."""
+
+    def _read(self, op: MicroOp):  # type: ignore[no-untyped-def]
+        yield from ask(Statement(["BLPOP", "nobody", "60"]))
+        return (yield from super()._read(op))
+
+
+def test_at_its_deadline_threads_are_cancelled_too(suite: Suite) -> None:
+    blocks = Blocks(Workload.list_append, TRANSACTIONS)
+    ran = run_workload(replace(LISTS, deadline=0.5), "cache", "atomic commands", suite.databases, client=blocks)
+    well_formed(ran.observed)
+    assert ran.late
+    assert {one.status for one in ran.observed.transactions if one.error} == {Status.fail}
+    assert len(ran.observed.transactions) < 100
 
 
 def test_a_mistake_of_a_client_ends_it_and_leaves_nothing(suite: Suite, server: Server) -> None:
