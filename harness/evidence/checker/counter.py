@@ -128,6 +128,7 @@ class Counter(Registers):
         for place, one in enumerate(self.lost[known:]):
             for position in one.transactions:
                 groups.setdefault(position, set()).add(place)
-        for version, positions in self._same.get(number, {}).items():
-            if not set.intersection(*(groups.get(position, set()) for position in positions)):
+        for version, twice in self._same.get(number, {}).items():
+            positions = list(dict.fromkeys(twice))
+            if len(positions) > 1 and not set.intersection(*(groups.get(position, set()) for position in positions)):
                 self.lost.append(Lost(number, self.said(number, version), tuple(positions)))

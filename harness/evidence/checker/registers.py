@@ -245,6 +245,9 @@ class Registers:
     def _parents(self, number: int, register: Register) -> dict[Hashable, Hashable]:
         """For each version that stayed the one that is known to come before it: one of another that stayed, or the first."""
         stayed = {version for version in register.writers if self.stayed(register, version)}
+        register.follows = {
+            new: old for new, old in register.follows.items() if new != old and register.writers.get(new, NOBODY) >= 0
+        }
         order = self.total(number, register)
         if order is not None:
             chain = [version for version in order if version in stayed]
