@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from harness.exploring.model import Counterexample, Exploration, Kind, Outcome, Proof, Shrunk
 from harness.report.words import clean, counted, elapsed
+from harness.terminal import say
 
 MOST_OUTCOMES = 12
 """Outcomes that are shown; the file has them all."""
@@ -19,17 +19,22 @@ MOST_PAIRS = 24
 """Pairs of conflicting steps that are shown."""
 
 
-def exploration_renderable(made: Exploration) -> RenderableType:
-    """An exploration: how many ran, the outcomes with an example each, why the others could not be spared."""
-    parts: list[RenderableType] = [Text(clean(line)) for line in headline(made)]
+def show(console: Console, made: Exploration) -> None:
+    """Print an exploration: how many ran, the outcomes with an example each, why the others could not be spared."""
+    for line in headline(made):
+        say(console, clean(line))
     if made.outcomes:
-        parts += [Text(), _outcomes(made)]
+        say(console, "")
+        console.print(_outcomes(made))
     for name, problem in list(made.problems.items())[:MOST_OUTCOMES]:
-        parts.append(Text(clean(f"{name} could not be run: {problem}")))
+        say(console, clean(f"{name} could not be run: {problem}"))
     if made.conflicts:
-        parts += [Text(), Text("not spared, because these steps conflict:"), _pairs(made)]
-    parts += [Text(clean(f"note: {note}")) for note in made.notes]
-    return Group(*parts)
+        say(console, "")
+        say(console, "not spared, because these steps conflict:")
+        for line in _pairs(made):
+            say(console, clean(line))
+    for note in made.notes:
+        say(console, clean(f"note: {note}"))
 
 
 def headline(made: Exploration) -> Iterator[str]:
@@ -72,17 +77,16 @@ def _happened(one: Outcome) -> str:
     return f"{one.words}\n{one.summary}" if one.words and one.status != "passed" else one.words or one.summary
 
 
-def _pairs(made: Exploration) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
+def _pairs(made: Exploration) -> Iterator[str]:
     reasons: dict[tuple[str, bool], list[str]] = {}
     for pair in made.conflicts:
         reasons.setdefault((pair.why, pair.learned), []).append(f"{pair.first} – {pair.second}")
+    width = min(max((len(pairs[0]) for pairs in reasons.values()), default=0), 40)
     for (why, learned), pairs in list(reasons.items())[:MOST_PAIRS]:
         shown = ", ".join(pairs[:6]) + (f", … {len(pairs) - 6} more" if len(pairs) > 6 else "")
-        table.add_row(Text(f"  {clean(shown)}"), Text(clean(why) + (" (the server told)" if learned else "")))
+        yield f"  {shown:{width}}   {why}" + (" (the server told)" if learned else "")
     if len(reasons) > MOST_PAIRS:
-        table.add_row(Text(f"  … and {len(reasons) - MOST_PAIRS} more reasons in the file"), Text(""))
-    return table
+        yield f"  … and {len(reasons) - MOST_PAIRS} more reasons in the file"
 
 
 def proof_lines(proof: Proof, total: int) -> Iterator[str]:
@@ -107,6 +111,9 @@ def _counterexample(found: Counterexample) -> Iterator[str]:
 def shrunk_lines(made: Shrunk, short: Callable[[Path], str]) -> Iterator[str]:
     """What shrinking gave: the sizes, the smallest schedule, where it was written and how to run it."""
     ran = f"{counted(made.runs, 'run')}, {elapsed(made.seconds)}"
+    if made.notes and made.file is None:
+        yield f"no smallest schedule ({', '.join(made.wanted)}): {'; '.join(made.notes)}"
+        return
     yield f"smallest failing ({', '.join(made.wanted)}): {made.before} → {made.after}; {ran}"
     yield f"  {' '.join(entry.step for entry in made.schedule.entries)}"
     if 0 < made.confirmed < made.confirmations:
@@ -118,8 +125,3 @@ def shrunk_lines(made: Shrunk, short: Callable[[Path], str]) -> Iterator[str]:
         yield f"  run it: harness run {short(made.file)}"
     for note in made.notes:
         yield f"  note: {note}"
-
-
-def show(console: Console, made: Exploration) -> None:
-    """Print an exploration."""
-    console.print(exploration_renderable(made))

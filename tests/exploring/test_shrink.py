@@ -149,6 +149,7 @@ def test_what_a_serial_order_shows_too_is_not_the_schedules_fault(own: Suite, ca
     assert made.notes == (
         "it fails in every serial order, too, so it is not the schedule's fault: nothing was made smaller",
     )
+    assert [*shrunk_lines(made, str)] == [f"no smallest schedule (final a): {made.notes[0]}"]
     (told,) = smallest(own, explore(text.replace("- 10", "- 0").replace("- 20", "- 0"), "all", most=1), None, str)
     assert told.file is None
     assert not [*own.store.folder.glob("*smallest*")]
