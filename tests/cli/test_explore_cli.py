@@ -144,9 +144,11 @@ def test_what_declares_something_else_is_left_out(cli: Run, meeting: Path, tmp_p
 
 
 @contextmanager
-def exploring(tmp_path: Path, url: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def exploring(tmp_path: Path, url: str, name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Explore a scenario of its own name: tests that share the server shall not take its sessions for theirs."""
+    (tmp_path / f"{name}.yaml").write_text(ASLEEP, "utf-8")
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", "explore", "asleep.yaml", "--schedules", "all", *arguments],
+        [sys.executable, "-m", "harness.cli", "explore", f"{name}.yaml", "--schedules", "all", *arguments],
         cwd=tmp_path,
         env=environment(PROMPTSALES_URL=url),
         stdout=subprocess.PIPE,
@@ -162,17 +164,17 @@ def exploring(tmp_path: Path, url: str, *arguments: str) -> Iterator[subprocess.
         process.communicate()
 
 
-def asleep(process: subprocess.Popen[str], url: str, number: int) -> list[str]:
+def asleep(process: subprocess.Popen[str], url: str, name: str, number: int) -> list[str]:
     """Wait until so many sessions of the scenario sleep; gives their databases."""
     ask = (
         "SELECT datname FROM pg_stat_activity WHERE wait_event = 'PgSleep' "
-        "AND application_name LIKE 'psh:%%/asleep/%%' AND starts_with(datname, %s)"
+        "AND application_name LIKE %s AND starts_with(datname, 'psh_')"
     )
     with psycopg.connect(url, autocommit=True) as server:
 
         def there() -> list[str]:
             assert process.poll() is None, process.communicate()
-            rows = server.execute(ask, ("psh_",)).fetchall()
+            rows = server.execute(ask, (f"psh:%/{name}/%",)).fetchall()
             return [str(row[0]) for row in rows] if len(rows) == number else []
 
         return eventually(there, "the steps sleep")
@@ -188,9 +190,9 @@ def left(url: str, database: str) -> list[str]:
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is a signal")
 @pytest.mark.parametrize(("processes", "to_all"), [(1, False), (2, False), (2, True)])
 def test_ctrl_c_keeps_what_was_done(tmp_path: Path, url: str, processes: int, to_all: bool) -> None:
-    (tmp_path / "asleep.yaml").write_text(ASLEEP, "utf-8")
-    with exploring(tmp_path, url, "-n", str(processes)) as process:
-        databases = asleep(process, url, processes)
+    name = f"interrupted_{processes}_{to_all}"
+    with exploring(tmp_path, url, name, "-n", str(processes)) as process:
+        databases = asleep(process, url, name, processes)
         children = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGINT) if to_all else process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
@@ -206,9 +208,8 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path, url: str, processes: int, to
 
 @pytest.mark.skipif(os.name != "posix", reason="processes are killed by signals")
 def test_the_processes_end_with_their_parent(tmp_path: Path, url: str) -> None:
-    (tmp_path / "asleep.yaml").write_text(ASLEEP, "utf-8")
-    with exploring(tmp_path, url, "-n", "2") as process:
-        databases = asleep(process, url, 2)
+    with exploring(tmp_path, url, "orphaned", "-n", "2") as process:
+        databases = asleep(process, url, "orphaned", 2)
         children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         eventually(lambda: not [one for one in children if one.is_running() and one.status() != psutil.STATUS_ZOMBIE])
