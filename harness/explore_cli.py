@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.errors import ScenarioError, ServerUnavailable
+from harness.errors import HarnessError, ScenarioError, ServerUnavailable, StoreError
 from harness.terminal import console as make_console
 from harness.terminal import progress, say, short, tell
 
@@ -119,6 +119,13 @@ class _Exploring:
             explored = self._explore(base)
         except ServerUnavailable as error:
             say(self.console, f"- {base.id}: skipped: {error}")
+            return True
+        except (StoreError, ScenarioError):
+            raise
+        except HarnessError as error:  # this one cannot be run, by its set-up perhaps; the others may
+            say(self.console, f"✗ {base.id}: {error}")
+            self.failed = True
+            self.explored += 1
             return True
         self.explored += 1
         self.failed |= bool(explored.exploration.failing)

@@ -140,6 +140,14 @@ def test_what_declares_something_else_is_left_out(cli: Run, meeting: Path, tmp_p
     assert "only the first 2 of them were run" in done.stdout
 
 
+def test_one_that_cannot_be_set_up_does_not_keep_the_others_back(cli: Run, meeting: Path, tmp_path: Path) -> None:
+    (tmp_path / "a_wrong.yaml").write_text(MEETING.replace("INSERT INTO t", "INSERT INTO nowhere"), "utf-8")
+    done = cli("explore", "a_wrong.yaml", meeting.name)
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"^✗ a_wrong\[promptsales@postgresql-read_committed\]: .*nowhere", done.stdout, re.M)
+    assert "none failing" in done.stdout
+
+
 # -- Ctrl-C, kill -9
 
 
