@@ -85,7 +85,7 @@ def _check(observed: Observed, process: bool, realtime: bool, examples: int, tel
         add_realtime(inference.graph, observed, inference.present)
     cycles = _cycles(observed, inference, process, realtime, examples, tell)
     tell("writing proofs")
-    return _report(observed, inference, cycles, examples)
+    return _report(observed, inference, cycles, examples, process=process, realtime=realtime)
 
 
 def _cycles(
@@ -96,7 +96,9 @@ def _cycles(
     examples: int,
     tell: Callable[[str], None],
 ) -> Cycles:
-    cycles = Cycles(examples)
+    conditions = set(observed.predicates)
+    numbers = (number for number, key in enumerate(inference.keys) if key in conditions)
+    cycles = Cycles(examples, frozenset(numbers))
     graph, transactions = inference.graph, observed.transactions
     tell("looking for cycles")
     out: list[list[int]] = [[] for _ in range(graph.size)]
@@ -133,7 +135,9 @@ def _variants(process: bool, realtime: bool) -> list[tuple[int, ...]]:
     return found
 
 
-def _report(observed: Observed, inference: Inference, cycles: Cycles, examples: int) -> Report:
+def _report(
+    observed: Observed, inference: Inference, cycles: Cycles, examples: int, *, process: bool, realtime: bool
+) -> Report:
     found: list[Found] = [of_single(single, observed) for single in inference.singles.kept]
     lost = sorted(inference.lost, key=lambda one: (len(one.transactions), one.transactions))
     found += [of_lost(one, inference, observed) for one in lost[:examples]]
@@ -161,7 +165,7 @@ def _report(observed: Observed, inference: Inference, cycles: Cycles, examples: 
         counts={name: counts[name] for name in names},
         found=found,
         excluded=excluded(facets),
-        possible=possible(facets),
+        possible=possible(facets, process=process, realtime=realtime),
         notes=notes,
     )
 

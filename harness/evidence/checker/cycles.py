@@ -31,6 +31,7 @@ class Cycles:
     """The cycles found: all are counted by name, the shortest few of each are kept."""
 
     examples: int
+    predicates: frozenset[int] = frozenset()  # the numbers of objects that are conditions
     counts: dict[str, int] = field(default_factory=dict)
     kept: dict[str, list[tuple[int, tuple[int, ...], tuple[Step, ...]]]] = field(default_factory=dict)
     limited: list[str] = field(default_factory=list)  # names whose search came to its limit
@@ -39,7 +40,9 @@ class Cycles:
     fractured: list[tuple[Step, ...]] = field(default_factory=list)  # a few of those of two, by wr and by rw
 
     def add(self, name: str, cycle: Sequence[Step]) -> None:
-        """Count a cycle; keep it if it is one of the shortest."""
+        """Count a cycle; keep it if it is one of the shortest. A write skew over a condition is Adya's G2."""
+        if name.startswith("G2-item") and any(self.on_predicate(step) for step in cycle):
+            name = name.replace("G2-item", "G2")
         self.counts[name] = self.counts.get(name, 0) + 1
         pair = name == "G-single" and len(cycle) == 2 and WW not in (cycle[0].kind, cycle[1].kind)
         if pair and len(self.fractured) < MOST_FRACTURED:
@@ -47,6 +50,10 @@ class Cycles:
         kept = self.kept.setdefault(name, [])
         insort(kept, (len(cycle), tuple(step.source for step in cycle), tuple(cycle)))
         del kept[self.examples :]
+
+    def on_predicate(self, step: Step) -> bool:
+        """Whether it is an anti-dependency that lies on conditions only."""
+        return step.kind == RW and bool(step.places) and self.predicates.issuperset(step.places)
 
 
 def adjacent(steps: Sequence[Step]) -> bool:

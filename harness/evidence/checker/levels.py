@@ -125,7 +125,7 @@ IMPLIES: Final[Mapping[str, tuple[str, ...]]] = {
     "G2": ("G2-process",),
     "G2-process": ("G2-realtime",),
     "long-fork": ("G-nonadjacent",),
-    "G-update": ("G2-item",),
+    "G-update": ("G2",),
     "lost-update": ("G-single",),
     "internal": ("G-single",),
     "wrong-total": ("G-single",),
@@ -244,13 +244,21 @@ def excluded(names: Iterable[str]) -> list[str]:
     return found
 
 
-def possible(names: Iterable[str]) -> list[str]:
+def possible(names: Iterable[str], *, process: bool = True, realtime: bool = True) -> list[str]:
     """The strongest levels that these anomalies do not exclude, the weakest first. None at all, if there is none.
 
-    >>> possible(["G2-item"]), possible([])
-    (['update serializable', 'strong snapshot isolation'], ['strict serializable'])
+    Levels of sessions' order (``process``) and of real time count only if that was looked at.
+
+    >>> possible(["G2-item"]), possible([]), possible([], realtime=False)
+    (['update serializable', 'strong snapshot isolation'], ['strict serializable'], ['strong session serializable'])
     """
     out = excluded(names)
-    left = [one for one in LATTICE if one not in out]
+    left = [one for one in LATTICE if one not in out and _looked_at(one, process, realtime)]
     covered = _reach((other for one in left for other in LATTICE[one]), LATTICE)
     return [one for one in left if one not in covered]
+
+
+def _looked_at(level: str, process: bool, realtime: bool) -> bool:
+    if level.startswith("strong session"):
+        return process
+    return realtime or not level.startswith(("strong ", "strict "))

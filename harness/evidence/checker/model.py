@@ -81,13 +81,17 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A history of transactions, in the order of their invocations. ``initial``: values that objects had before."""
+    """A history of transactions, in the order of their invocations. ``initial``: values that objects had before.
+
+    ``predicates``: registers that are a condition and not a row: who read one saw, or did not see, that rows came or went.
+    """
 
     workload: Workload
     transactions: tuple[Transaction, ...]
     initial: Mapping[Key, Any] = field(default_factory=dict)
     total: int | None = None  # bank: what all accounts have together
     source: str = ""  # a file, a run
+    predicates: tuple[Key, ...] = ()
 
 
 class Edge(Record):

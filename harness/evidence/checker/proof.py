@@ -58,6 +58,7 @@ def edge(step: Step, inference: Inference, observed: Observed) -> Edge:
         key=key,
         before=why.before,
         after=why.after,
+        predicate=key in observed.predicates,
         because=why.because,
     )
 

@@ -55,8 +55,9 @@ def converted(history: History, source: str = "") -> tuple[Observed, list[str]]:
     initial: dict[Key, Any] = {
         item: value for item, value in names.initial.items() if value is not None and item not in names.predicates
     }
-    observed = Observed(Workload.rw_register, tuple(made), initial, None, source or history.case)
-    return observed, names.notes(history)
+    source = source or history.case
+    observed = Observed(Workload.rw_register, tuple(made), initial, None, source, tuple(names.conditions()))
+    return observed, names.notes()
 
 
 class _Names:
@@ -108,13 +109,18 @@ class _Names:
             others = dict.fromkeys(self._register(op.item, one.transaction) for one in self._writes[op.item])
             yield from (MicroOp("r", register) for register in others)
 
+    def conditions(self) -> Iterator[str]:
+        """The registers that predicates became."""
+        for item in sorted(self.predicates):
+            yield from dict.fromkeys(self._register(item, one.transaction) for one in self._writes[item])
+
     def _register(self, item: str, writer: Unit) -> str:
         return f"{item} by {writer.name}" if item in self.predicates else item
 
     def _version(self, version: Version) -> Any:
         return self.initial.get(version.item) if version.write is None else self._of[id(version.write)]
 
-    def notes(self, history: History) -> list[str]:
+    def notes(self) -> list[str]:
         """What was left out, and what the checker is not told."""
         said = [
             f"{item} is left out: nobody said what value some write of it left"
@@ -124,9 +130,6 @@ class _Names:
             f"{count} {'read' if count == 1 else 'reads'} of {item} left out: which write they saw cannot be told"
             for item, count in sorted(self._unattributed.items())
         ]
-        predicates = [item for item in history.predicates if item in self._writes and item not in self.dropped]
-        if predicates:
-            said.append(f"predicates are named as items are, so G2 over {', '.join(predicates)} is called G2-item")
         return said
 
 

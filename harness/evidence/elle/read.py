@@ -168,6 +168,7 @@ def _made(all_: Paired, file: Path, workload: Workload | None) -> Read:
             {key: frozen(value) for key, value in _couples(about.get("initial"), file)},
             total,
             source if isinstance(source, str) else str(file),
+            tuple(_keys(about.get("predicates"), file)),
         ),
         notes,
     )
@@ -197,6 +198,14 @@ def _couples(said: Any, file: Path) -> list[tuple[Key, Any]]:
     raise ScenarioError(
         f"{file}: its operation :f :harness says {said!r} where there should be pairs of a key and a value"
     )
+
+
+def _keys(said: Any, file: Path) -> list[Key]:
+    if said is None:
+        return []
+    if isinstance(said, list) and all(type(one) is int or isinstance(one, str) for one in said):
+        return said
+    raise ScenarioError(f"{file}: its operation :f :harness says {said!r} where there should be keys")
 
 
 def _total(transactions: tuple[Transaction, ...], notes: list[str]) -> int | None:

@@ -113,6 +113,8 @@ def _about(observed: Observed, processes: Mapping[Key, int], index: int) -> dict
         said[Keyword("initial")] = [[_key(key), value] for key, value in observed.initial.items()]
     if observed.total is not None:
         said[Keyword("total")] = observed.total
+    if observed.predicates:
+        said[Keyword("predicates")] = [_key(key) for key in observed.predicates]
     if named := [[number, name] for name, number in processes.items() if isinstance(name, str)]:
         said[Keyword("processes")] = named
     return {

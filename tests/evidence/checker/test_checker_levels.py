@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.evidence.checker.check import check
 from harness.evidence.checker.levels import (
     FORBIDS,
     IMPLIES,
@@ -17,6 +18,7 @@ from harness.evidence.checker.levels import (
     severity,
     title,
 )
+from harness.evidence.checker.model import Observed, Workload
 
 
 def stronger(name: str) -> set[str]:
@@ -110,3 +112,11 @@ def test_titles_and_order() -> None:
     names = ["G2-item-realtime", "G-single", "G0-process", "G2-item", "G0"]
     assert sorted(names, key=severity) == ["G0", "G-single", "G2-item", "G0-process", "G2-item-realtime"]
     assert "G2-realtime" in implied(["lost-update"])
+
+
+def test_what_was_not_looked_at_is_not_possible() -> None:
+    assert possible([], realtime=False) == ["strong session serializable"]
+    assert possible([], process=False, realtime=False) == ["serializable"]
+    assert possible(["G2-item"], process=False, realtime=False) == ["update serializable", "snapshot isolation"]
+    assert check(Observed(Workload.list_append, ())).possible == ["strong session serializable"]
+    assert check(Observed(Workload.list_append, ()), realtime=True).possible == ["strict serializable"]

@@ -76,7 +76,7 @@ def test_the_page_of_elle_shows_circular_information_flow() -> None:
     ]
     assert report.found[0].shown == [line.strip() for line in only(report)[1:3]]
     assert report.excluded[0] == "read committed"
-    assert report.possible == ["strong read uncommitted"]
+    assert report.possible == ["strong session read uncommitted"]
 
 
 def test_the_paper_of_elle_shows_a_read_skew() -> None:
@@ -243,7 +243,7 @@ def test_a_write_skew_is_no_lost_update() -> None:
     report = check(history("rx ry ax1", "rx ry ay1", "rx1 ry1"))
     assert report.counts == {"G2-item": 1}
     assert "update serializable" in report.excluded  # both of them wrote
-    assert report.possible == ["strong snapshot isolation"]
+    assert report.possible == ["strong session snapshot isolation"]
 
 
 def test_a_cycle_with_two_readers_leaves_update_serializability() -> None:

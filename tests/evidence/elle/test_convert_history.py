@@ -99,7 +99,19 @@ def test_a_predicate_is_a_register_for_each_that_changed_it() -> None:
         (MicroOp("r", "p by T2", 2),),
     ]
     assert made.initial == {}
-    assert notes == ["predicates are named as items are, so G2 over p is called G2-item"]
+    assert notes == []
+    assert made.predicates == ("p by T1", "p by T2")
+    report = check(made)
+    assert report.counts == {"G2": 1}
+    assert [edge.predicate for edge in report.found[0].cycle] == [True, True]
+    assert "repeatable read" not in report.excluded
+    assert "serializable" in report.excluded
+
+
+def test_a_skew_of_rows_is_one_of_rows_beside_a_condition() -> None:
+    made = observed_of(build("r1(x=0) r2(p=0) w1(p=1) w2(x=1) c1 c2 r3(p=1) c3", predicates=["p"], x=0, p=0).history())
+    assert check(made).counts == {"G2": 1}  # one of its two anti-dependencies is over the condition
+    made = observed_of(build("r1(x=0) r2(y=0) w1(y=1) w2(x=1) c1 c2", predicates=["p"], x=0, y=0).history())
     assert check(made).counts == {"G2-item": 1}
 
 

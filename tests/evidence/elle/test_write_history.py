@@ -97,7 +97,9 @@ def histories(draw: st.DrawFn) -> Observed:
     for at in running.values() if not only_completions else ():
         made[at] = replace(made[at], status=Status.info, error=draw(st.text(max_size=5)))
     initial = draw(st.dictionaries(_KEYS, st.none() | _BALANCES, max_size=3))
-    return Observed(workload, tuple(made), initial, draw(st.none() | st.integers(0)), draw(st.text(max_size=5)))
+    conditions = tuple(draw(st.lists(_KEYS, max_size=2, unique=True)))
+    total = draw(st.none() | st.integers(0))
+    return Observed(workload, tuple(made), initial, total, draw(st.text(max_size=5)), conditions)
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
