@@ -38,6 +38,7 @@ def explore(
     no_server: Annotated[
         bool, typer.Option("--no-server", help="what steps touch is read from their statements alone")
     ] = False,
+    first: Annotated[bool, typer.Option("--first", help="stop at the first schedule that fails")] = False,
     on: Annotated[str, typer.Option("--on", metavar="DATABASE", help="only there: promptsales, promptads, …")] = "",
     level: Annotated[str, typer.Option("--level", help="only at this level")] = "",
     write: Annotated[
@@ -63,7 +64,9 @@ def explore(
         raise ScenarioError(f"--schedules {schedules}: it is one of {', '.join(Schedules)}")
     if prove and schedules != Schedules.reduced:
         raise ScenarioError(f"--prove shows what --schedules reduced spares: --schedules {schedules} spares nothing")
-    plan = Plan(Schedules(schedules), most, seed, server=not no_server)
+    if prove and first:
+        raise ScenarioError("--prove runs all interleavings, --first stops early: one of them")
+    plan = Plan(Schedules(schedules), most, seed, server=not no_server, first=first)
     suite = Suite(
         Settings(root=Path.cwd(), results=results.resolve(), mode=servers, parameters=parameters_of(set_ or []))
     )

@@ -41,12 +41,15 @@ ROUNDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to explore. ``most``: at most so many schedules; ``server``: learn from the server, too, what steps touch."""
+    """How to explore. ``most``: at most so many schedules; ``server``: learn from the server, too, what steps touch;
+    ``first``: the first schedule that fails is the last one.
+    """
 
     kind: Kind = Kind.reduced
     most: int | None = None
     seed: int = 1
     server: bool = True
+    first: bool = False
 
 
 class Runs(Protocol):
@@ -92,6 +95,7 @@ class Explorer:
     now: Callable[[str], None] = lambda line: None
     done: dict[Order, Ran] = field(default_factory=dict)
     interrupted: bool = False
+    _stopped: bool = False  # at the first that failed
     _planned: int = 0
     _rounds: int = 0
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -123,7 +127,7 @@ class Explorer:
             before = len(self.done)
             self.run(orders[:room])
             news = [ran.touched for ran in [*self.done.values()][before:] if ran.touched]
-            if not any([self.reduction.grow(touched) for touched in news]):
+            if self._stopped or not any([self.reduction.grow(touched) for touched in news]):
                 break
             if self._rounds == ROUNDS:
                 self._notes.append(f"what the steps touch was still growing after {ROUNDS} rounds")
@@ -164,6 +168,9 @@ class Explorer:
                 self.done[ran.task.order] = ran
                 self.journal.add(ran)
                 self._say(began, at_first)
+                if self.plan.first and ran.failing:
+                    self._stopped = True
+                    break
 
     def _task(self, order: Order, kind: str) -> Task:
         number = next(self._numbers)
@@ -216,12 +223,16 @@ class Explorer:
         )
 
     def _spared(self, total: int) -> int:
-        cut = self.interrupted or (self.plan.most is not None and len(self.done) >= self.plan.most)
+        cut = self.interrupted or self._stopped or (self.plan.most is not None and len(self.done) >= self.plan.most)
         return total - len(self.done) if self.plan.kind is Kind.reduced and not cut else 0
 
     def _cut(self, total: int) -> Iterator[str]:
         most = self.plan.most
-        if most is not None and len(self.done) >= most and len(self.done) < total and self.plan.kind is not Kind.random:
+        if self._stopped:
+            yield f"stopped at the first that failed, of {self._planned} that were to be run"
+        elif (
+            most is not None and len(self.done) >= most and len(self.done) < total and self.plan.kind is not Kind.random
+        ):
             yield f"only the first {most} of them were run, as --max-schedules says: the others begin differently"
 
     def _pairs(self) -> list[Pair]:

@@ -19,6 +19,7 @@ from harness.report.waits import waits_svg
 from harness.runner.case import Play
 from harness.runner.stage import Stage
 from harness.scenario.cases import cases
+from harness.scenario.general import expected_everywhere
 from harness.scenario.made import restricted
 from harness.scenario.model import DEFAULT, Case, Entry, Scenario, Schedule
 from harness.suite import Suite
@@ -48,11 +49,19 @@ def bases(suite: Suite, file: Path, *, on: str = "", level: str = "") -> list[Ca
 def unscheduled(scenario: Scenario) -> Scenario:
     """The scenario with one schedule that has no entries, and with the steps that its own interleavings have.
 
-    Each schedule has sessions of its own, whatever the scenario says of its cases: one shall not disturb the next one.
+    Of its expectation stays what is true of every order (:mod:`harness.scenario.general`). Each schedule has sessions of
+    its own, whatever the scenario says of its cases: one shall not disturb the next one.
     """
     steps = scenario.made[0].steps if scenario.made and not scenario.schedules else None
     none = Schedule(DEFAULT, ())
-    return replace(scenario, sessions=restricted(scenario.sessions, steps), schedules=(none,), made=(), shared=False)
+    return replace(
+        scenario,
+        sessions=restricted(scenario.sessions, steps),
+        schedules=(none,),
+        made=(),
+        shared=False,
+        expect=expected_everywhere(scenario),
+    )
 
 
 def scheduled(base: Case, task: Task) -> Case:

@@ -116,10 +116,10 @@ def explorer(own: Suite, case_of: Callable[..., Case]) -> Callable[..., Explorer
 
     def make(
         text: str | Path | Case, kind: str = "reduced", *, most: int | None = None, seed: int = 1, processes: int = 1,
-        server: bool = False, reduction: Reduction | None = None,
+        server: bool = False, reduction: Reduction | None = None, first: bool = False,
     ) -> Explorer:  # fmt: skip
         base = text if isinstance(text, Case) else case_of(text)
-        plan = Plan(Kind(kind), most, seed, server=server)
+        plan = Plan(Kind(kind), most, seed, server=server, first=first)
         if reduction is None and kind == "reduced":
             reduction = reduction_of(own, base, server=server)
         return Explorer(base, plan, runner(own, base, processes, touching=server), Journal(own, base.id), reduction)

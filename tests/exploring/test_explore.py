@@ -104,6 +104,29 @@ def test_at_most_so_many(explore: Explore, kind: str) -> None:
     assert made.notes == ["only the first 3 of them were run, as --max-schedules says: the others begin differently"]
 
 
+@pytest.mark.parametrize(("kind", "processes"), [("all", 1), ("reduced", 1), ("all", 2)])
+def test_the_first_that_fails_may_be_the_last(explore: Explore, own: Suite, kind: str, processes: int) -> None:
+    explored = explore(LOST, kind, first=True, processes=processes)
+    made = explored.exploration
+    assert [ran.failing for ran in explored.runs].count(True) == made.failing == 1
+    assert made.run == len(explored.runs) < made.planned
+    assert made.spared == 0
+    assert made.notes == [f"stopped at the first that failed, of {made.planned} that were to be run"]
+    lines = next(own.store.folder.glob("exploration-*.jsonl")).read_text("utf-8").splitlines()
+    assert len(lines) == made.run
+    if processes == 1:
+        assert explored.runs[-1].failing
+
+
+def test_what_is_expected_of_one_order_is_not_expected_of_others(explore: Explore) -> None:
+    one = LOST.replace("schedules: reduced", "schedule: [read_1, read_2, write_1, write_2, commit_1, commit_2]")
+    said = "{finds: lost update, blocks: [write_2], sees: {read_2: 100}, final: {a: 80}}"
+    text = one.replace("{finds: nothing}", said)
+    assert explore(text, "all").exploration.failing == 0
+    held = text.replace("final: {a: 80}", "holds: a == initial_a - 10 * committed_T1 - 20 * committed_T2")
+    assert explore(held, "all").exploration.failing == 18  # all but the serial ones
+
+
 def test_too_many_are_refused_with_advice(explorer: Callable[..., Explorer]) -> None:
     steps = ", ".join(f"s{{0}}_{number}: SELECT {number}" for number in range(10))
     sessions = "".join(f"  T{one}: {{steps: {{{steps.format(one)}}}}}\n" for one in (1, 2))
