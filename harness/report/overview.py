@@ -142,6 +142,7 @@ def headline(
     loads: int = 0,
     etl: Sequence[EtlRecord] = (),
     workloads: int = 0,
+    explorations: int = 0,
 ) -> str:
     """When it ran, how long, how much."""
     seconds = f"{float(run['seconds']):.1f} s" if run.get("seconds") else ""
@@ -153,6 +154,7 @@ def headline(
     facts += [words.counted(pairs, "pair") + " of plans"] if pairs else []
     facts += [words.counted(loads, "load run")] if loads else []
     facts += [words.counted(workloads, "random workload")] if workloads else []
+    facts += [words.counted(explorations, "exploration")] if explorations else []
     rounds = sum(not one.earlier for record in etl for one in record.rounds)
     facts += [words.counted(rounds, "round") + " of the ETL"] if etl else []
     return ", ".join(fact for fact in facts if fact)

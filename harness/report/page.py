@@ -18,6 +18,7 @@ from markupsafe import Markup
 from harness.etl.kept import EtlRecord
 from harness.evidence.model import Evidence
 from harness.evidence.store import in_full
+from harness.exploring.model import Exploration
 from harness.load.result import LoadResult
 from harness.monitor.series import Series
 from harness.plans.model import PlanPair
@@ -25,6 +26,7 @@ from harness.report import assets, charts, machines, overview, words
 from harness.report.cases import MOST_READS, SIGN, case_of, pack, told
 from harness.report.compare import Differences
 from harness.report.etl import etl_views
+from harness.report.explorations import exploration_views
 from harness.report.load import load_views, monitor_view
 from harness.report.pairs import milliseconds, pair_views
 from harness.report.reading import paired
@@ -51,6 +53,7 @@ class Extras:
     series: list[Series] = field(default_factory=list)
     etl: list[EtlRecord] = field(default_factory=list)
     workloads: list[WorkloadResult] = field(default_factory=list)
+    explorations: list[Exploration] = field(default_factory=list)
     before: Path | None = None  # the run to compare with
     changes: Differences | None = None
     problems: list[str] = field(default_factory=list)  # what could not be read, one line each
@@ -161,11 +164,13 @@ def report_html(
                 len(extras.loads),
                 extras.etl,
                 len(extras.workloads),
+                len(extras.explorations),
             ),
             pairs=pairs,
             loads=loads,
             etl=etl_views(extras.etl),
             workloads=workload_views(extras.workloads),
+            explorations=exploration_views(extras.explorations),
             monitor=monitor_view(extras.series, run, by_id, loads),
             changes=extras.changes,
             problems=extras.problems,

@@ -13,6 +13,7 @@ from harness.load.result import read_results
 from harness.monitor.series import read_series
 from harness.plans.store import read_pairs
 from harness.report.compare import compare, previous
+from harness.report.explorations import read_explorations
 from harness.report.page import Extras, numbers, report_html
 from harness.workloads.result import read_results as read_workloads
 
@@ -32,6 +33,7 @@ def whole_report(
     extras.loads = _read(lambda: read_results(folder), [], extras)
     extras.series = _read(lambda: read_series(folder), [], extras)
     extras.etl = _read(lambda: read_records(folder), [], extras)
+    extras.explorations = _read(lambda: read_explorations(folder), [], extras)
     extras.workloads = _read(lambda: read_workloads(folder), [], extras)
     if extras.etl and not (run.get("cases") or extras.pairs or extras.loads or extras.workloads):
         return report_html(run, evidences, pictures, extras)  # nothing that another run could have had too
