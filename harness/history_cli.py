@@ -75,11 +75,11 @@ def check_history(
         if json_:
             print(report.model_dump_json())
             continue
-        from harness.report.checked import report_renderable
+        from harness.report.checked import print_report
 
         if number:
-            console.print()
-        console.print(report_renderable(report))
+            say(console, "")
+        print_report(console, report)
         if forbidden is not None:
             out = forbidden in report.excluded
             say(console, f"{forbidden}: excluded by this history" if out else f"{forbidden}: nothing here excludes it")
@@ -120,13 +120,12 @@ def _workload(name: str | None) -> Workload | None:
 
 
 def _level(name: str) -> str:
-    from harness.errors import did_you_mean
-    from harness.evidence.checker.levels import LATTICE
+    from harness.evidence.checker.levels import level
 
-    said = " ".join(name.replace("-", " ").replace("_", " ").lower().split())
-    if said in LATTICE:
-        return said
-    raise ScenarioError(f"there is no level {name!r}{did_you_mean(said, LATTICE)}; there are {', '.join(LATTICE)}")
+    try:
+        return level(name)
+    except ValueError as error:
+        raise ScenarioError(f"--level: {error}") from None
 
 
 def _pictures(folder: Path, prefix: str, observed: Observed, report: Report) -> list[Path]:

@@ -50,14 +50,14 @@ def matrix(
 
     Exit code 1 if a cell did not come out as its scenario expects.
     """
-    from harness.evidence.store import find_run
     from harness.matrix.stored import HTML, write_matrix
     from harness.matrix.text import matrix_renderable
 
     if run_ is not None and files:
         raise ScenarioError("--run tabulates a stored run: give it no scenario files")
+    _check_writable(markdown)
     played = Played()
-    folder = find_run(results, run_) if run_ is not None else _run(files or [_own()], servers, results, played)
+    folder = _stored(results, run_) if run_ is not None else _run(files or [_own()], servers, results, played)
     with progress("reading the evidence"):
         made = write_matrix(folder)
     if not made.rows and not made.missing:
@@ -70,6 +70,28 @@ def matrix(
     for line in played.lines():
         tell(line, error=True)
     raise typer.Exit(1 if played.failed or made.unexpected else 0)
+
+
+def _stored(results: Path, run: str) -> Path:
+    """The folder of a run; the latest one is the latest that has a matrix, if any has. Raises StoreError."""
+    from harness.evidence.store import find_run
+    from harness.matrix.stored import JSON
+
+    if run == "latest" and (tabulated := sorted(results.glob(f"*/{JSON}"))):
+        return tabulated[-1].parent.resolve()  # a run's id begins with its time
+    return find_run(results, run)
+
+
+def _check_writable(markdown: Path | None) -> None:
+    """Before anything is run: whether the table can be put there. Raises ScenarioError."""
+    from harness.matrix.markdown import writable
+
+    if markdown is None or markdown == Path("-") or not markdown.exists():
+        return
+    try:
+        writable(markdown.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ScenarioError(f"--markdown {markdown}: {error}") from None
 
 
 @dataclass(slots=True)

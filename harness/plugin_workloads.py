@@ -74,6 +74,8 @@ class WorkloadItem(pytest.Item):
         except StoreError as error:
             self.session.shouldfail = str(error)  # what follows could not be kept either
             raise
+        if kept.interrupted:
+            raise KeyboardInterrupt
         path = short(kept.path, self.config)
         self.user_properties.append(("evidence", path))
         self.user_properties.append(("verdict", f"{kept.result.status}: {kept.result.shown}"))

@@ -78,7 +78,7 @@ def run(
     }
     chosen = [_changed(one, changes, operations) for one in _declared(what, on)]
     suite = Suite(Settings(root=Path.cwd(), results=results.resolve(), mode=servers))
-    page, failed = None, 0
+    page, failed, interrupted = None, 0, False
     try:
         every = [_at(trial, level) for one in chosen for trial in (_of_kind(one, level, suite) or trials(one, suite))]
         wanted = [trial for trial in every if trial is not None and match in trial.id]
@@ -90,12 +90,15 @@ def run(
             suite.servers.prefetch(sorted({trial.logical for trial in wanted if not trial.reason}))
         kept = _perform(suite, wanted, quiet=quiet)
         failed = sum(one is None or one.result.status != "passed" for one in kept)
+        interrupted = any(one is not None and one.interrupted for one in kept)
         if scenario is not None:
             _write_scenario(scenario, [one for one in kept if one is not None])
     finally:
         page = suite.finish()
     if page is not None:
         say(make_console(), f"evidence and pictures: {short(page.parent)}   report: {short(page)}")
+    if interrupted:
+        raise KeyboardInterrupt
     raise typer.Exit(1 if failed else 0)
 
 
@@ -108,7 +111,7 @@ def show(
     """Show the workloads of a run: a table; with -k, what was found and why."""
     from harness.evidence.checker.model import Report
     from harness.evidence.store import find_run
-    from harness.report.checked import report_renderable
+    from harness.report.checked import print_report
     from harness.report.workloads import table
     from harness.workloads.result import CHECK, read_results
 
@@ -128,7 +131,7 @@ def show(
             report = Report.model_validate_json(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise StoreError(f"{file} cannot be read: {str(error).splitlines()[0]}") from None
-        console.print(report_renderable(report))
+        print_report(console, report)
 
 
 def _declared(what: Iterable[str], on: str) -> list[Declared]:
@@ -205,7 +208,7 @@ def _at(trial: Trial, level: str) -> Trial | None:
 
 def _perform(suite: Suite, wanted: Iterable[Trial], *, quiet: bool) -> list[Kept | None]:
     """Run them and show what came of them; None for what could not be run."""
-    from harness.report.checked import report_renderable
+    from harness.report.checked import print_report
     from harness.workloads.perform import perform
 
     console = make_console()
@@ -229,7 +232,7 @@ def _perform(suite: Suite, wanted: Iterable[Trial], *, quiet: bool) -> list[Kept
         made.append(kept)
         result = kept.result
         if not quiet:
-            console.print(report_renderable(kept.report))
+            print_report(console, kept.report)
         mark = "✓" if result.status == "passed" else "✗"
         say(
             console,
@@ -238,6 +241,8 @@ def _perform(suite: Suite, wanted: Iterable[Trial], *, quiet: bool) -> list[Kept
         for line in (*result.mismatches, *(f"note: {note}" for note in result.notes)):
             say(console, f"  {line}")
         say(console, f"  {short(kept.path.parent)}")
+        if kept.interrupted:
+            break
     return made
 
 

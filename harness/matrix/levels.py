@@ -62,7 +62,7 @@ def named(rows: Sequence[Row]) -> list[Row]:
 def _same(row: Row, rows: Sequence[Row]) -> str:
     """The name of the row that ``row`` is only another name of: nothing if it is itself that one, or there is none."""
     alike = [other for other in rows if _did(other) == _did(row) and other.engine == row.engine]
-    if len(alike) < 2 or row.name != row.level:
+    if len(alike) < 2 or row.name != row.level or not row.given:
         return ""
     levels = LEVELS.get(row.engine, ())
     original = min(

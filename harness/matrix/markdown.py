@@ -12,10 +12,12 @@ from harness.matrix.model import NOT_RUN, Cell, Matrix, Outcome, Row, Tried
 from harness.report.words import one_line
 from harness.vocabulary import HERMITAGE
 
+_HEAD = "| | asked for | given |"
+
 
 def table_markdown(matrix: Matrix, *, linked: bool = False) -> str:
     """The table alone: a row for each level, under its server. ``linked``: each cell leads to what decided it."""
-    made = [f"| | asked for | given | {' | '.join(HERMITAGE)} |", f"|---|---|---|{':-:|' * len(HERMITAGE)}"]
+    made = [f"{_HEAD} {' | '.join(HERMITAGE)} |", f"|---|---|---|{':-:|' * len(HERMITAGE)}"]
     for place in matrix.places:
         for index, row in enumerate(place):
             server = _escaped(words.server(row)) if index == 0 else ""
@@ -56,17 +58,24 @@ def readme_markdown(matrix: Matrix, *, spanish: bool = False) -> str:
 OPENING, CLOSING = "<!-- matrix -->", "<!-- /matrix -->"
 
 
-def written(text: str, matrix: Matrix, *, spanish: bool = False) -> str:
-    """``text`` with the table between its markers; without markers all there is to say.
+def writable(text: str) -> None:
+    """Raises ValueError if a table cannot be put into ``text``: it is somebody's, and has not both markers in order."""
+    own = text.lstrip().startswith(_HEAD)
+    opening, closing = text.find(OPENING), text.find(CLOSING)
+    if text.strip() and not own and not 0 <= opening < closing:
+        raise ValueError(f"put the lines {OPENING} and {CLOSING} where the table is to stand, or name a new file")
 
-    Raises ValueError if one of the markers is missing.
+
+def written(text: str, matrix: Matrix, *, spanish: bool = False) -> str:
+    """``text`` with the table between its markers; all there is to say, if it is empty, or was such a text before.
+
+    Raises ValueError as :func:`writable`.
     """
-    if OPENING not in text and CLOSING not in text:
+    writable(text)
+    if OPENING not in text:
         return whole_markdown(matrix)
     before, opening, rest = text.partition(OPENING)
     _, closing, after = rest.partition(CLOSING)
-    if not opening or not closing:
-        raise ValueError(f"of {OPENING} and {CLOSING} one is missing, or they stand in the wrong order")
     return f"{before}{opening}\n\n{readme_markdown(matrix, spanish=spanish)}\n{closing}{after}"
 
 

@@ -19,8 +19,10 @@ from harness.report import assets, words
 from harness.report.cycles import cycle_svg
 from harness.report.page import environment
 from harness.report.svg import STYLE_ELEMENT
+from harness.terminal import tell
 
 _MOST_NOTES = 40
+_UNWRAPPED = 100_000  # columns
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -108,6 +110,14 @@ def report_renderable(report: Report) -> RenderableType:
     if report.notes:
         parts += [Text(), *(Text(f"note: {words.one_line(note)}", style="dim") for note in _notes(report))]
     return Group(*parts)
+
+
+def print_report(where: Console, report: Report) -> None:
+    """Show it; in a pipe no line is wrapped, so that who searches for a proof's words finds them."""
+    if where.is_terminal:
+        where.print(report_renderable(report))
+    else:
+        tell(report_text(report, width=_UNWRAPPED).rstrip("\n"))
 
 
 def report_text(report: Report, width: int = 110) -> str:

@@ -18,6 +18,9 @@ def mismatches(expected: Expected, report: Report) -> list[str]:
             wrong.append(f"found {times}, which {expected.level} does not allow")
         else:
             wrong.append(f"found {times}: expected {expected.text}")
+    level = expected.level
+    if level in report.excluded and not any(level in excluded([name]) for name in report.counts):
+        wrong.append(f"what was found excludes {level}")  # seen together, not by the name of a single anomaly
     if not report.ok:
         wrong.append(f"nothing was committed: {report.failed} failed, of {report.info} nobody knows")
     return wrong

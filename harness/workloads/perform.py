@@ -53,6 +53,7 @@ class Kept:
     report: Report
     observed: Observed
     path: Path
+    interrupted: bool = False  # by Ctrl-C: whoever performs it ends
 
 
 def scenario_in(kept: Kept) -> tuple[Found, str] | None:
@@ -84,7 +85,10 @@ def _reason(declared: Declared, logical: str, engine: str) -> str:
 
 
 def perform(suite: Suite, trial: Trial, now: Callable[[str], None] | None = None) -> Kept:
-    """Run, check, judge, keep. Raises ServerUnavailable (skip), and any other HarnessError if it could not be run."""
+    """Run, check, judge, keep; after Ctrl-C what there is (``interrupted``).
+
+    Raises ServerUnavailable (skip), and any other HarnessError if it could not be run.
+    """
     from harness.evidence.checker.check import check
 
     began = time.time()
@@ -95,13 +99,13 @@ def perform(suite: Suite, trial: Trial, now: Callable[[str], None] | None = None
     result = _result(suite, trial, ran, report, began)
     made = first_scenario(report, ran.observed, _placed(result))
     path, result = keep(suite, result, report, ran.observed, made[1] if made else "")
-    return Kept(result, report, ran.observed, path)
+    return Kept(result, report, ran.observed, path, ran.interrupted)
 
 
 def _result(suite: Suite, trial: Trial, ran: Ran, report: Report, began: float) -> WorkloadResult:
     declared = trial.declared
     wrong = mismatches(trial.expected, report) if trial.expected is not None else []
-    if ran.late:
+    if ran.late or ran.interrupted:
         wrong.append(ran.notes[-1])
     if ran.level != trial.level:
         wrong.append(f"asked for {trial.level}, the sessions had {ran.level}")

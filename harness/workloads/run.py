@@ -34,6 +34,7 @@ class Ran:
     product: str
     version: str
     late: bool = False
+    interrupted: bool = False  # by Ctrl-C: the history is what was seen until then
     notes: list[str] = field(default_factory=list)
 
 
@@ -50,7 +51,7 @@ def run_workload(
     """Run ``declared`` on ``logical`` at ``level``; ``now`` is told how far it is.
 
     Raises ServerUnavailable (skip), SetupFailed, and any other HarnessError if it could not be run. Whatever happens,
-    Ctrl-C too, sessions are closed and the database is dropped.
+    sessions are closed and the database is dropped. Ctrl-C ends the transactions; what was seen of them is given.
     """
     programs = generate(declared)
     made = databases.make(logical, [level])
@@ -93,15 +94,19 @@ class _Running:
                 now(f"{ended} of {declared.transactions} transactions")
 
         drive = Drive(seats, self._client, recorder, began + declared.deadline, tell)
+        interrupted = False
         try:
             drive.run(programs.transactions)
             seconds = time.monotonic() - began
             if not drive.late:  # what is there at the end, by one session and alone
                 Drive(seats[:1], self._client, recorder, began + declared.deadline).run(programs.final)
-        except BaseException:
+        except BaseException as end:
             for seat in seats:
                 seat.session.cancel()
-            raise
+            if not isinstance(end, KeyboardInterrupt) or not recorder.ended:
+                raise
+            interrupted, seconds = True, time.monotonic() - began
+            self._note(f"interrupted: {recorder.ended} of {declared.transactions} transactions were run")
         if drive.late:
             self._note(
                 f"not done after {declared.deadline:g} s: {recorder.ended} of {declared.transactions}; raise deadline"
@@ -114,6 +119,7 @@ class _Running:
             product=self._made.admin.capabilities.product,
             version=self._made.admin.capabilities.version,
             late=drive.late,
+            interrupted=interrupted,
             notes=list(self._notes),
         )
 

@@ -78,7 +78,7 @@ def test_a_level_decides(cli: Run, tmp_path: Path) -> None:
     unknown = cli("skew.edn", "--level", "serialisable")
     assert unknown.returncode == 2
     assert unknown.stderr.startswith(
-        "harness: there is no level 'serialisable', did you mean 'serializable'?; there are"
+        "harness: --level: unknown isolation level 'serialisable', did you mean 'serializable'? (known:"
     )
 
 

@@ -67,6 +67,9 @@ def test_a_stored_run_is_tabulated_again_and_its_files_written_again(cli: Run, l
     assert again.returncode == 0, again.stderr
     assert again.stdout == first.stdout
     assert file.read_text("utf-8") == before
+    (tmp_path / "plain.yaml").write_text(LOST.replace("matrix: P4\n", ""), "utf-8")
+    assert cli("run", "-q", tmp_path / "plain.yaml").returncode == 0  # the latest run now, without a matrix
+    assert cli("matrix", "--run", "latest").stdout == first.stdout
     printed = cli("matrix", "--run", json.loads(before)["run"], "--markdown", "-")
     assert printed.stdout.startswith("| | asked for")
 
@@ -144,5 +147,6 @@ def test_a_run_without_cells_and_files_that_cannot_be_written_are_one_line(
         assert done.stderr.startswith("harness: the table cannot be written")
     (tmp_path / "half.md").write_text("<!-- matrix -->\n", "utf-8")
     done = cli("matrix", "--run", "latest", "--markdown", "half.md")
-    assert "one is missing" in done.stderr
+    assert done.returncode == 2
+    assert "--markdown half.md: put the lines" in done.stderr
     assert (tmp_path / "half.md").read_text("utf-8") == "<!-- matrix -->\n"

@@ -93,13 +93,19 @@ def test_a_readme_gets_the_table_between_its_markers_and_nothing_else_changes(ma
     assert re.findall("[✓✗–]", spanish) == re.findall("[✓✗–]", once)
 
 
-def test_a_file_without_markers_gets_all_there_is_to_say(matrix: Matrix) -> None:
-    assert "– SQL Server at read uncommitted" in written("", matrix)
+def test_a_new_file_gets_all_there_is_to_say_and_gets_it_again(matrix: Matrix) -> None:
+    whole = written("", matrix)
+    assert "– SQL Server at read uncommitted" in whole
+    assert written(whole, matrix) == whole
 
 
-@pytest.mark.parametrize("text", [OPENING, CLOSING, f"{CLOSING} {OPENING}"], ids=["closing", "opening", "order"])
+@pytest.mark.parametrize(
+    "text",
+    [OPENING, CLOSING, f"{CLOSING} {OPENING}", "# Somebody's own\n"],
+    ids=["closing", "opening", "order", "both"],
+)
 def test_a_marker_that_is_missing_is_said(matrix: Matrix, text: str) -> None:
-    with pytest.raises(ValueError, match="one is missing, or they stand in the wrong order"):
+    with pytest.raises(ValueError, match="put the lines <!-- matrix --> and <!-- /matrix --> where the table"):
         written(text, matrix)
 
 

@@ -70,3 +70,10 @@ def test_levels_that_differ_in_a_cell_are_two() -> None:
         ("read uncommitted", ""),
         ("monotonic atomic view", ""),
     ]
+
+
+def test_of_a_cell_alone_nothing_is_the_same() -> None:
+    few = [
+        one for name in ("read committed", "serializable") for one in level(name) if one.history.matrix.anomaly == "G1a"
+    ]
+    assert [(row.given, row.same_as) for row in table(*few).rows] == [("", ""), ("", "")]

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -25,6 +26,7 @@ from harness.engines.base import Statement, Verb
 from harness.errors import EngineError, ServerUnavailable, SetupFailed
 from harness.evidence.checker.check import check
 from harness.evidence.checker.model import MicroOp, Status, Workload
+from harness.evidence.elle.read import read_history
 from harness.runner.databases import Databases, Made
 from harness.suite import Suite
 from harness.workloads.clients.base import Dialogue, ask
@@ -316,7 +318,7 @@ def nothing_left(suite: Suite, server: Server) -> None:
 
 
 @pytest.mark.parametrize("kind", ["list-append", "bank"])
-def test_ctrl_c_leaves_nothing(suite: Suite, server: Server, tmp_path: object, kind: str) -> None:
+def test_ctrl_c_leaves_nothing_but_what_was_seen(suite: Suite, server: Server, tmp_path: Path, kind: str) -> None:
     url = suite.servers.target("promptsales").url
     process = subprocess.Popen(
         [
@@ -342,8 +344,9 @@ def test_ctrl_c_leaves_nothing(suite: Suite, server: Server, tmp_path: object, k
     ask_ = "SELECT datname FROM pg_stat_activity WHERE application_name ~ %s AND state = 'active'"
     try:
         pattern = f"^psh:.*/{name}/[0-9]+$"
-        eventually(lambda: len(server.execute(ask_, (pattern,)).fetchall()) > 1, "it is at work")
-        (database,) = {row[0] for row in server.execute(ask_, (pattern,)).fetchall()}
+        (database,) = eventually(
+            lambda: {row[0] for row in server.execute(ask_, (pattern,)).fetchall()}, "it is at work"
+        )
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=30)[0]
@@ -352,3 +355,6 @@ def test_ctrl_c_leaves_nothing(suite: Suite, server: Server, tmp_path: object, k
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert databases(server, database) == []
+    assert re.search(r"interrupted: \d+ of 60000 transactions were run", said), said
+    (history,) = (tmp_path / "results").glob("*/*/history.jsonl")
+    assert read_history(history).transactions
