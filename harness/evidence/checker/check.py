@@ -18,11 +18,12 @@ from harness.errors import HarnessError
 from harness.evidence.checker import bank, counter, list_append, rw_register
 from harness.evidence.checker.classify import Group, classify
 from harness.evidence.checker.cycles import Cycles
-from harness.evidence.checker.graph import PROCESS, REALTIME, WR
+from harness.evidence.checker.graph import PROCESS, REALTIME, RW, VIA, WR, WW
 from harness.evidence.checker.inference import Infer, Inference
 from harness.evidence.checker.levels import excluded, possible, severity
 from harness.evidence.checker.model import Found, Observed, Report, Status, Workload
 from harness.evidence.checker.orders import add_process, add_realtime, precedes
+from harness.evidence.checker.part import part
 from harness.evidence.checker.proof import of_cycle, of_lost, of_single
 from harness.evidence.checker.search import components, large
 
@@ -32,6 +33,9 @@ INFER: dict[Workload, Infer] = {
     Workload.bank: bank.infer,
     Workload.counter: counter.infer,
 }
+
+MOST_MISSED = 1_000_000
+"""So many writes that a transaction did not see are looked at for what it saw of the writer besides."""
 
 
 class HistoryError(HarnessError):
@@ -148,9 +152,9 @@ def _report(
         counts["lost-update"] = counts.get("lost-update", 0) + len(lost)
     names = sorted(counts, key=severity)
     found.sort(key=lambda one: severity(one.name))
-    facets = {*counts, *_facets(observed, inference, cycles)}
     statuses = [transaction.status for transaction in observed.transactions]
     notes = list(inference.notes)
+    facets = {*counts, *_facets(observed, inference, cycles, notes)}
     for name in cycles.limited:
         notes.append(f"the search for {name} came to its limit: there may be more than were counted")
     return Report(
@@ -170,12 +174,12 @@ def _report(
     )
 
 
-def _facets(observed: Observed, inference: Inference, cycles: Cycles) -> set[str]:
+def _facets(observed: Observed, inference: Inference, cycles: Cycles, notes: list[str]) -> set[str]:
     """What cycles are besides, for the levels that they exclude; they are not counted by these names.
 
-    A reader that saw one of a transaction's writes and missed another one had a fractured read; if it missed what it read
-    after it had seen the other, the transaction that it observed vanished. A cycle in which at most one transaction only
-    read is Adya's G-update.
+    A reader that saw one of a transaction's writes and missed another one had a fractured read; if it missed it in a read
+    after the first one that showed it anything of that transaction, what it had observed vanished. A cycle in which at
+    most one transaction only read is Adya's G-update.
     """
     found: set[str] = set()
     for name, kept in cycles.kept.items():
@@ -183,17 +187,33 @@ def _facets(observed: Observed, inference: Inference, cycles: Cycles) -> set[str
             readers = (all(op.f == "r" for op in observed.transactions[position].ops) for position in positions)
             if sum(readers) <= 1:
                 found.add("G-update")
-    for steps in cycles.fractured:
-        found.add("fractured-read")
-        seen, missed = (steps[0], steps[1]) if steps[0].kind == WR else (steps[1], steps[0])
-        ops = [op for op in observed.transactions[seen.target].ops if op.f in ("r", "inc")]
-        at = [
-            next((place for place, op in enumerate(ops) if op.key == inference.keys[step.places[0]]), -1)
-            for step in (seen, missed)
-        ]
-        if at[0] < at[1]:
-            found.add("observed-transaction-vanishes")
+    if cycles.counts or inference.lost:
+        for writer, reader, place in _missed(inference, notes):
+            seen, missed = inference.sight(writer, reader, place)
+            if seen >= 0 and missed >= 0:
+                found.add("fractured-read")
+                if seen < missed:
+                    found.add("observed-transaction-vanishes")
+                    break
     return found
+
+
+def _missed(inference: Inference, notes: list[str]) -> Iterator[tuple[int, int, int]]:
+    """Whose writes transactions did not see in cycles of data: the writer, the reader, the number of the object."""
+    found = part(inference.graph, (WW, WR, RW))
+    if found is None:
+        return
+    left = MOST_MISSED
+    for near, far in found.edges(RW):
+        targets = (far,) if found.nodes[far] < found.transactions else found.out[VIA][far]
+        for target in targets:
+            for place in found.places[RW][near * len(found.nodes) + far]:
+                if left == 0:
+                    notes.append("too many writes were not seen: whether observed transactions vanished is not certain")
+                    return
+                left -= 1
+                if target != near:
+                    yield found.nodes[target], found.nodes[near], place
 
 
 def _validate(observed: Observed) -> None:

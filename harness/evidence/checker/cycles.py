@@ -9,12 +9,9 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from harness.evidence.checker.graph import PROCESS, REALTIME, RW, VIA, WR, WW
-
-MOST_FRACTURED: Final = 256
-"""So many read skews between two transactions are looked at more closely."""
+from harness.evidence.checker.graph import PROCESS, REALTIME, RW, VIA, WR
 
 
 class Step(NamedTuple):
@@ -37,16 +34,12 @@ class Cycles:
     limited: list[str] = field(default_factory=list)  # names whose search came to its limit
     told: dict[frozenset[int], int] = field(default_factory=dict)  # transactions told together, by the stage
     closed: dict[tuple[int, int, int], int] = field(default_factory=dict)  # edges told, by the stage
-    fractured: list[tuple[Step, ...]] = field(default_factory=list)  # a few of those of two, by wr and by rw
 
     def add(self, name: str, cycle: Sequence[Step]) -> None:
         """Count a cycle; keep it if it is one of the shortest. A write skew over a condition is Adya's G2."""
         if name.startswith("G2-item") and any(self.on_predicate(step) for step in cycle):
             name = name.replace("G2-item", "G2")
         self.counts[name] = self.counts.get(name, 0) + 1
-        pair = name == "G-single" and len(cycle) == 2 and WW not in (cycle[0].kind, cycle[1].kind)
-        if pair and len(self.fractured) < MOST_FRACTURED:
-            self.fractured.append(tuple(cycle))
         kept = self.kept.setdefault(name, [])
         insort(kept, (len(cycle), tuple(step.source for step in cycle), tuple(cycle)))
         del kept[self.examples :]

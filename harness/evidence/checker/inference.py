@@ -68,6 +68,11 @@ class Inference(Protocol):
         """The reason of an edge of the graph (ww, wr or rw), in words."""
         ...
 
+    def sight(self, writer: int, reader: int, place: int) -> tuple[int, int]:
+        """Of a transaction whose write to an object another did not see: when that one first saw anything of it, and when
+        it last missed that write, as places in its order; -1 for never."""
+        ...
+
 
 class Infer(Protocol):
     """One kind of object: list-append, registers, bank accounts, counters."""

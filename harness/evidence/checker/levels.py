@@ -78,6 +78,7 @@ ADYA: Final[Mapping[str, str]] = {
 FORBIDS: Final[Mapping[str, tuple[str, ...]]] = {
     "read uncommitted": ("G0", "duplicate-elements", "garbage-read"),
     "read committed": ("G1",),
+    "monotonic view": ("observed-transaction-vanishes",),
     "monotonic atomic view": ("observed-transaction-vanishes",),
     "cursor stability": ("lost-update",),
     "read atomic": ("internal", "fractured-read"),

@@ -350,3 +350,20 @@ class ListAppend:
         """The reason of an edge, from the two transactions and the list it lies on."""
         ends = self.transactions[source], self.transactions[target]
         return reason(self.lists[place], self.keys[place], kind, source, target, ends)
+
+    def sight(self, writer: int, reader: int, place: int) -> tuple[int, int]:
+        """When a reader first saw an append of a writer, to any list, and when it last missed one to this list."""
+        seen = missed = -1
+        mine = self.keys[place]
+        theirs: dict[Key, list[Hashable]] = {}
+        for op in self.transactions[writer].ops:
+            if op.f == "append" and self.lists[self._numbers[op.key]].writers[op.value] == writer:
+                theirs.setdefault(op.key, []).append(op.value)
+        for at, op in enumerate(self.transactions[reader].ops):
+            if op.f == "r" and op.value is not None and op.key in theirs:
+                shows = [element in op.value for element in theirs[op.key]]
+                if seen < 0 and any(shows):
+                    seen = at
+                if op.key == mine and not all(shows):
+                    missed = at
+        return seen, missed

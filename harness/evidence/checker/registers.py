@@ -376,6 +376,21 @@ class Registers:
         words = f"{first.name} read {key} = {before}, and {second.name} set it to {after}"
         return Reason(before, after, f"{words}, which came later in the version order")
 
+    def sight(self, writer: int, reader: int, place: int) -> tuple[int, int]:
+        """When a reader first read what a writer wrote, and when it last read the version of this object that it read
+        first: a later one may be after the writer's."""
+        seen = missed = -1
+        transaction = self.transactions[reader]
+        first = self._first_read(transaction, place)
+        for at, (number, kind, version) in enumerate(self.touches(transaction)):
+            if kind != READ:
+                continue
+            if number == place and version == first:
+                missed = at
+            elif seen < 0 and version is not INITIAL and self.registers[number].writers.get(version) == writer:
+                seen = at
+        return seen, missed
+
     def _first_read(self, transaction: Transaction, place: int) -> Hashable:
         return next(
             (version for number, kind, version in self.touches(transaction) if number == place and kind == READ),

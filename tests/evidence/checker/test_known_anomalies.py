@@ -260,7 +260,32 @@ def test_a_fractured_read_excludes_atomic_visibility_and_other_read_skews_do_not
     assert "monotonic atomic view" not in fractured.excluded  # it had not seen anything of T1 when it missed x
     vanished = check(history("ry1 rx", "ax1 ay1"))
     assert "monotonic atomic view" in vanished.excluded
+    assert "monotonic view" in vanished.excluded
     assert "read atomic" not in check(history("rx ry1", "ax1 az1", "rz1 ay1")).excluded
+
+
+@pytest.mark.parametrize(
+    ("reader", "vanishes"),
+    [
+        ("rx ry rx1", False),  # y was read before x showed anything
+        ("rx ry ry1 rx1", False),
+        ("ry rx1 ry", True),
+        ("rx1 ry ry1", True),
+        ("rx1 rx ry1", True),
+        ("rx12 ry", True),  # seen, though it was appended to since
+    ],
+)
+def test_what_a_transaction_saw_of_another_vanished_only_if_it_missed_it_later(reader: str, vanishes: bool) -> None:
+    excluded = check(history(reader, "ay1 ax1", "rx1 ax2")).excluded
+    assert "read atomic" in excluded
+    assert ("monotonic atomic view" in excluded) == vanishes
+    assert ("monotonic view" in excluded) == vanishes
+
+
+def test_a_transaction_that_vanished_beside_a_lost_update_is_seen() -> None:
+    report = check(history("rx ax1 ay1", "ry1 rx ax2", "rx12"))
+    assert report.counts["lost-update"] == 1
+    assert "monotonic atomic view" in report.excluded
 
 
 def test_elements_that_two_appended_tell_nothing() -> None:
