@@ -55,7 +55,6 @@ def explore(
     """Explore scenarios. Exit code 1 if a schedule is not as expected, or a proof fails."""
     from harness.exploring.explore import Plan
     from harness.exploring.model import Kind as Schedules
-    from harness.exploring.trial import bases
     from harness.scenario.files import scenario_files
     from harness.scenario.kinds import Kind, kind_of
     from harness.suite import Settings, Suite, parameters_of
@@ -76,7 +75,9 @@ def explore(
         found = [file for file, kind in kinds.items() if kind is Kind.scenario]
         for file in kinds.keys() - {*found}:
             say(doing.console, f"- {short(file)}: declares {kinds[file].value}, which has no schedules")
-        chosen = [case for file in found for case in bases(suite, file, on=on, level=level)]
+        chosen = [case for file in found for case in _bases(doing.console, suite, file, on, level, len(kinds) == 1)]
+        if not chosen:
+            raise ScenarioError(f"{' '.join(map(short, files))}: there is nothing to explore")
         if write is not None and any(write.resolve() == file.resolve() for file in found):
             raise ScenarioError(f"--write {write}: this is the scenario that is explored: give another file")
         with progress("starting servers"):
@@ -96,6 +97,19 @@ def explore(
     if not doing.explored:
         say(doing.console, "nothing was explored")
     raise typer.Exit(1 if doing.failed else 0)
+
+
+def _bases(console: Console, suite: Suite, file: Path, on: str, level: str, alone: bool) -> list[Case]:
+    """The cases of a file; of one among others that has none, a line says why. Raises ScenarioError."""
+    from harness.exploring.trial import NothingToExplore, bases
+
+    try:
+        return bases(suite, file, on=on, level=level)
+    except NothingToExplore as error:
+        if alone:
+            raise
+        say(console, f"- {error}")
+        return []
 
 
 class _Exploring:

@@ -177,11 +177,12 @@ def _expected(case: Case, evidences: Sequence[Evidence]) -> dict[str, Any]:
         "allows": Row(sometimes),
         "errors": Line(_common(errors)),
         "may_refuse": Row(refused),
-        "blocks": Row(blocked[0]) if all(one == blocked[0] for one in blocked) else [],
+        "blocks": Row(blocked[0]) if all(one == blocked[0] for one in blocked) else None,
         "sees": Line(_common([_seen(case, evidence) for evidence in evidences])),
         "final": Line(_common([_final(case, evidence) for evidence in evidences])),
     }
-    return {"finds": "nothing"} | {key: value for key, value in full.items() if value}
+    said = {key: value for key, value in full.items() if value or (key == "blocks" and value is not None)}
+    return {"finds": "nothing"} | said  # that nobody waited is said, too
 
 
 def _common(every: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -25,22 +25,26 @@ from harness.scenario.model import DEFAULT, Case, Entry, Scenario, Schedule
 from harness.suite import Suite
 
 
+class NothingToExplore(ScenarioError):
+    """A scenario has no schedules, or does not run where it was asked for."""
+
+
 def bases(suite: Suite, file: Path, *, on: str = "", level: str = "") -> list[Case]:
     """The scenario's cases without their schedules: one for each placement and level, some with a ``reason`` to skip them.
 
-    Raises ScenarioError: a wrong file, a free run, no such database or level.
+    Raises ScenarioError: a wrong file; NothingToExplore: a free run, no such database or level.
     """
     first = next(iter(suite.cases(file)))  # what reads the file; a case's schedule does not matter here
     if first.scenario.free_running is not None:
-        raise ScenarioError(f"{file}: a free run has no schedules to explore: see 'harness workload'")
+        raise NothingToExplore(f"{file}: a free run has no schedules to explore: see 'harness workload'")
     made = [*cases(unscheduled(first.scenario), suite.servers.describe)]
     places = {database.logical for case in made for database in case.databases}
     levels = {case.level for case in made if not case.reason}
     if on and on not in places:
-        raise ScenarioError(f"{file}: it does not run on {on!r}: {', '.join(sorted(places))}")
+        raise NothingToExplore(f"{file}: it does not run on {on!r}: {', '.join(sorted(places))}")
     chosen = [case for case in made if not on or any(one.logical == on for one in case.databases)]
     if level and levels and level not in levels:
-        raise ScenarioError(f"{file}: it does not run at {level!r}: {', '.join(sorted(levels))}")
+        raise NothingToExplore(f"{file}: it does not run at {level!r}: {', '.join(sorted(levels))}")
     # A specification's transcript is that of its permutation, which this is not.
     plain = [replace(case, expectation=replace(case.expectation, output=None)) for case in chosen]
     return [case for case in plain if not level or case.reason or case.level == level]

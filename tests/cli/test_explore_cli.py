@@ -138,6 +138,24 @@ def test_what_declares_something_else_is_left_out(cli: Run, meeting: Path, tmp_p
     assert "- load.yaml: declares load, which has no schedules" in done.stdout
     assert "6 interleavings; 2 run" in done.stdout
     assert "only the first 2 of them were run" in done.stdout
+    alone = cli("explore", "load.yaml")
+    assert alone.returncode == 2
+    assert "load.yaml: there is nothing to explore" in alone.stderr
+
+
+def test_one_of_several_that_does_not_run_there_is_left_out(cli: Run, meeting: Path, tmp_path: Path) -> None:
+    free = (
+        MEETING.replace("T2: {steps: {own_2", "T9: {steps: {own_9").split("  T9")[0].replace("schedules: reduced", "")
+    )
+    (tmp_path / "free.yaml").write_text(
+        free + "free_running: {workers: 2, iterations: 2}\nexpect: {postgresql: {finds: nothing}}\n", "utf-8"
+    )
+    (tmp_path / "other.yaml").write_text(MEETING.replace("database: promptsales", "database: promptads"), "utf-8")
+    done = cli("explore", ".", "--on", "promptsales", "--schedules", "all")
+    assert done.returncode == 0, done.stderr
+    assert "- free.yaml: a free run has no schedules to explore" in done.stdout
+    assert "- other.yaml: it does not run on 'promptsales': promptads" in done.stdout
+    assert "6 interleavings; 6 run" in done.stdout
 
 
 def test_one_that_cannot_be_set_up_does_not_keep_the_others_back(cli: Run, meeting: Path, tmp_path: Path) -> None:
