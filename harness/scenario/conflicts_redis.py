@@ -73,7 +73,7 @@ class Line:
         if command == "WATCH":
             self.watched |= set(_accesses(self.alias, words[1:], writes=False))
             return Footprint(frozenset(_accesses(self.alias, words[1:], writes=False)), engine=ENGINE)
-        if command == "UNWATCH":
+        if command == "UNWATCH" and not self.in_multi:  # queued, it comes after EXEC has looked at what is watched
             self.watched = set()
         found = self._accesses(command, words)
         if self.in_multi:

@@ -335,3 +335,10 @@ def test_what_is_queued_is_touched_at_exec_with_what_is_watched() -> None:
     }
     assert redis("MULTI", "EVAL 'return 1' 0", "EXEC")[2].everything
     assert not redis("MULTI", "SET a 1", "DISCARD")[2].accesses
+
+
+def test_an_unwatch_that_is_queued_comes_too_late() -> None:
+    """EXEC looks at what is watched before it runs what is queued."""
+    watched = Access("db", False, frozenset("k"))
+    assert watched in redis("WATCH k", "MULTI", "UNWATCH", "EXEC")[3].accesses
+    assert watched not in redis("WATCH k", "UNWATCH", "MULTI", "EXEC")[3].accesses
