@@ -297,7 +297,8 @@ class Touching(Protocol):
 class Relation:
     """A table, view or foreign table as the server's catalog has it, names in small letters.
 
-    ``shared``: columns of unique and exclusion constraints besides the primary key, and of foreign keys.
+    ``shared``: columns of unique and exclusion constraints besides the primary key, and of foreign keys; all of them
+    where such a column is generated from others.
     ``triggers``: pairs of event (insert, update, delete) and routine. ``odd``: rules, row security, partitions,
     inheritance.
     """

@@ -44,7 +44,13 @@ SELECT replace(lower(c.oid::regclass::text), '"', ''), c.relkind,
           OR EXISTS (SELECT FROM pg_constraint o WHERE o.conrelid = c.oid AND o.contype IN ('x', 'f')
                      AND (a.attnum = ANY(o.conkey) OR 0 = ANY(o.conkey)))
           OR EXISTS (SELECT FROM pg_constraint o WHERE o.confrelid = c.oid AND o.contype = 'f' AND a.attnum =
-          ANY(o.confkey)))),
+          ANY(o.confkey))
+          OR EXISTS (SELECT FROM pg_attribute g WHERE g.attrelid = c.oid AND g.attgenerated <> '' AND (
+            EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)
+                    AND (g.attnum = ANY(i.indkey) OR 0 = ANY(i.indkey) OR i.indpred IS NOT NULL))
+            OR EXISTS (SELECT FROM pg_constraint o WHERE o.contype = 'f' AND (
+                         o.conrelid = c.oid AND g.attnum = ANY(o.conkey)
+                         OR o.confrelid = c.oid AND g.attnum = ANY(o.confkey))))))),
   ARRAY(SELECT DISTINCT replace(lower(o.confrelid::regclass::text), '"', '') FROM pg_constraint o
         WHERE o.conrelid = c.oid AND o.contype = 'f'),
   ARRAY(SELECT DISTINCT replace(lower(o.conrelid::regclass::text), '"', '') FROM pg_constraint o

@@ -67,7 +67,7 @@ def _table(sql: Any, schema: Any) -> tuple[str, Table]:
     key: list[str] = []
     shared: set[str] = set()
     parents: set[str] = set()
-    drawn = False
+    drawn = generated = False
     for part in schema.expressions:
         if isinstance(part, sql.ColumnDef):
             column = part.name.lower()
@@ -85,8 +85,11 @@ def _table(sql: Any, schema: Any) -> tuple[str, Table]:
                 elif not isinstance(kind, (sql.NotNullColumnConstraint, sql.CheckColumnConstraint)):
                     shared.add(column)  # UNIQUE; and what is not known
                     drawn |= not isinstance(kind, sql.UniqueColumnConstraint)
+                    generated |= isinstance(kind, sql.ComputedColumnConstraint)
             continue
         _constraint(sql, part, key, shared, parents)
+    if generated:  # from any of the others, and it may be unique
+        shared |= columns.keys()
     return name, Table(tuple(key), columns, frozenset(shared), frozenset(parents), drawn=drawn)
 
 

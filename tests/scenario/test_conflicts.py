@@ -139,6 +139,13 @@ def test_tables_of_a_set_up() -> None:
     assert not made["p"].drawn
 
 
+def test_what_a_generated_column_is_made_of_counts_as_unique() -> None:
+    made = tables_of(
+        ["CREATE TABLE g (id int PRIMARY KEY, v int, w int GENERATED ALWAYS AS (v / 10) STORED UNIQUE)"], "postgres"
+    )
+    assert made["g"].shared == {"id", "v", "w"}
+
+
 # -- which steps conflict
 
 
