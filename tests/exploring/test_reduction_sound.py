@@ -166,6 +166,14 @@ HOSTILE: dict[str, tuple[list[str], str, str]] = {
         "UPDATE t SET v = 55 WHERE id = 1",
         "UPDATE t SET v = 57 WHERE id = 2",
     ),
+    "an exclusion constraint has a predicate": (
+        [
+            "CREATE TABLE t (id int PRIMARY KEY, v int, ok bool, EXCLUDE USING btree (v WITH =) WHERE (ok))",
+            "INSERT INTO t VALUES (1, 0, false), (2, 0, false)",
+        ],
+        "UPDATE t SET ok = true WHERE id = 1",
+        "UPDATE t SET ok = true WHERE id = 2",
+    ),
 }
 """Set-up, A's statement, B's statement, each between BEGIN and COMMIT: they meet where their words do not say so."""
 
