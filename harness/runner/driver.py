@@ -192,7 +192,7 @@ def captured(reads: Mapping[str, str], results: list[ResultSet]) -> dict[str, An
     """The values that a step's ``reads`` name, from the last result that has columns.
 
     One row gives a value, several rows the list of them, no row None. A column's name does not matter where there is
-    only one (an engine may call it as it likes).
+    only one (an engine may call it as it likes); a number there is a row's, from 1: EXEC answers a row for each command.
     """
     result = next((result for result in reversed(results) if result.columns), None)
     if not reads:
@@ -204,6 +204,9 @@ def captured(reads: Mapping[str, str], results: list[ResultSet]) -> dict[str, An
         index = result.columns.index(column) if column in result.columns else 0
         if column and column not in result.columns and len(result.columns) > 1:
             values[item] = None
+        elif len(result.columns) == 1 and column.isdigit() and column not in result.columns:
+            place = int(column) - 1
+            values[item] = result.rows[place][0] if 0 <= place < len(result.rows) else None
         elif len(result.rows) == 1:
             values[item] = result.rows[0][index]
         else:
