@@ -203,17 +203,6 @@ def test_a_read_must_be_a_value_that_was_reached() -> None:
     assert counter(("ok", ("inc", "x", (1, 6))), ("ok", ("r", "x", 5)), initial={"x": 5}).counts == {}
 
 
-def test_a_counter_that_falls_has_no_order_of_numbers() -> None:
-    report = counter(
-        ("ok", ("inc", "x", (5, 5))),
-        ("ok", ("inc", "x", (-2, 3)), ("inc", "y", (1, 1))),
-        ("ok", ("r", "x", 3), ("r", "y", 1)),
-        ("ok", ("r", "x", 5), ("r", "y", 1)),
-    )
-    assert report.counts == {"G-single": 1}
-    assert report.found[0].transactions == [1, 3]
-
-
 def test_a_value_that_nobody_is_known_to_have_left_comes_before_greater_ones() -> None:
     report = counter(
         ("info", ("inc", "x", (4, None))),
