@@ -39,8 +39,8 @@ SELECT replace(lower(c.oid::regclass::text), '"', ''), c.relkind,
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
   ARRAY(SELECT lower(a.attname) FROM pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND (
-          EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary
-                  AND (a.attnum = ANY(i.indkey) OR 0 = ANY(i.indkey) OR i.indpred IS NOT NULL))
+          EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)
+                  AND NOT i.indisprimary AND (a.attnum = ANY(i.indkey) OR 0 = ANY(i.indkey) OR i.indpred IS NOT NULL))
           OR EXISTS (SELECT FROM pg_constraint o WHERE o.conrelid = c.oid AND o.contype IN ('x', 'f')
                      AND (a.attnum = ANY(o.conkey) OR 0 = ANY(o.conkey)))
           OR EXISTS (SELECT FROM pg_constraint o WHERE o.confrelid = c.oid AND o.contype = 'f' AND a.attnum =
