@@ -38,6 +38,8 @@ def finding(
 
 def shown(value: object) -> str:
     """A value as a proof names it."""
+    if value is None:
+        return "nothing"
     return repr(value) if isinstance(value, str) else str(value)
 
 
