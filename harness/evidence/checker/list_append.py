@@ -241,12 +241,21 @@ class ListAppend:
                     continue
                 self.present[writer] = 1
                 unsure[writer] = 0
+                state: dict[Key, Value | None] = {}  # None of a list that it has appended to
                 for op in self.transactions[writer].ops:
-                    if op.f == "r" and op.value is not None:
-                        seen = self.lists[self._numbers[op.key]]
+                    seen = self.lists[self._numbers[op.key]]
+                    if op.f == "append":
+                        before = state.get(op.key)
+                        state[op.key] = None
+                        if before is not None:
+                            seen.updates.append((writer, before))
+                    elif op.value is not None:
+                        value = tuple(op.value)
+                        if op.key not in state or state[op.key] is not None:
+                            state[op.key] = value
                         seen.readers.append(writer)
-                        seen.values.append(tuple(op.value))
-                        pending.append((seen, seen.values[-1]))
+                        seen.values.append(value)
+                        pending.append((seen, value))
 
     def _connect(self, number: int) -> None:
         """The edges of one list."""
@@ -264,7 +273,7 @@ class ListAppend:
             unseen = {
                 writer: None
                 for element, writer in writers.items()
-                if element not in observed and writer >= 0 and present[writer] and not self._unknown(writer)
+                if element not in observed and writer >= 0 and present[writer]
             }
             one.unseen = [writer for writer in unseen if writer != last]
             if last >= 0:
@@ -300,9 +309,6 @@ class ListAppend:
         if at_end:
             self.graph.every(RW, list(at_end), one.unseen, number)
 
-    def _unknown(self, writer: int) -> bool:
-        return self.transactions[writer].status is Status.info
-
     def _intermediate(self, number: int, reader: int, writer: int, element: Hashable) -> None:
         if self.failed[writer] or not self.singles.wanted("G1b"):
             return
@@ -327,7 +333,7 @@ class ListAppend:
                 groups.setdefault((len(value), value[-1] if value else None), {})[position] = value
         for group in groups.values():
             if len(group) > 1 and len(set(group.values())) == 1:
-                self.lost.append(Lost(number, shown(next(iter(group.values()))), tuple(group)))
+                self.lost.append(Lost(number, shown(next(iter(group.values()))), tuple(sorted(group))))
         before, dirty = NOBODY, None
         for element in one.order:
             writer = one.writers.get(element, NOBODY)
@@ -335,7 +341,7 @@ class ListAppend:
                 continue
             if self.failed[writer]:
                 before, dirty = writer, element
-            elif self.transactions[writer].status is Status.ok:
+            elif self.present[writer]:
                 if before >= 0 and self.singles.wanted("dirty-update"):
                     names = self.transactions[before].name, self.transactions[writer].name
                     self.singles.keep(

@@ -64,9 +64,9 @@ class Registers:
         for key in observed.initial:
             self.number(key)
         self._read()
+        self._admit()
         for number, register in enumerate(self.registers):
             self.reads(number, register)
-        self._admit()
         for number, register in enumerate(self.registers):
             self.lose(number, register)
             self._connect(number, register)
@@ -336,13 +336,11 @@ class Registers:
         return later.get(version, [])
 
     def lose(self, number: int, register: Register) -> None:
-        """Lost updates: two transactions read one version, and both wrote."""
+        """Lost updates: two transactions that committed, as far as anybody can tell, read one version, and both wrote."""
         for version, positions in register.updates.items():
             known = not register.ambiguous if version is INITIAL else register.writers.get(version, NOBODY) >= 0
             if len(positions) > 1 and known:
-                sure = [position for position in positions if self.transactions[position].status is Status.ok]
-                if len(sure) > 1:
-                    self.lost.append(Lost(number, self.said(number, version), tuple(sure)))
+                self.lost.append(Lost(number, self.said(number, version), tuple(sorted(positions))))
 
     def _note(self) -> None:
         if self.twice:

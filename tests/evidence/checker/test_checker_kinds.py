@@ -93,6 +93,22 @@ def test_registers_of_transactions_of_unknown_end() -> None:
     assert registers(("ok", ("r", "x", 1)), ("info", *written)).counts == {}  # no aborted read either
 
 
+def test_registers_of_one_of_unknown_end_whose_writes_were_read_are_judged_like_those_of_any_other() -> None:
+    unsure, seen = (("r", "x", 1), ("w", "y", 2)), ("ok", ("r", "y", 2))
+    assert registers(("fail", ("w", "x", 1)), ("info", *unsure), seen).counts == {"G1a": 1}
+    assert registers(("fail", ("w", "x", 1)), ("info", *unsure)).counts == {}
+    assert registers(("ok", ("w", "x", 1), ("w", "x", 3)), ("info", *unsure), seen).counts == {"G1b": 1}
+    assert registers(("info", *unsure), seen).counts == {"garbage-read": 1}
+    report = registers(
+        ("ok", ("w", "x", 0)),
+        ("info", ("r", "x", 0), ("w", "x", 1)),
+        ("ok", ("r", "x", 0), ("w", "x", 2)),
+        ("ok", ("r", "x", 1)),
+    )
+    assert report.counts == {"lost-update": 1}
+    assert "snapshot isolation" in report.excluded
+
+
 def test_a_cycle_of_versions_is_told_with_its_reads() -> None:
     report = registers(("ok", ("r", "x", 2), ("w", "x", 1)), ("ok", ("r", "x", 1), ("w", "x", 2)))
     assert report.counts == {"cyclic-versions": 1, "G1c": 1}

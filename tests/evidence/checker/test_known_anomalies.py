@@ -144,6 +144,13 @@ def test_a_transaction_of_unknown_end_is_in_cycles_if_its_writes_were_read() -> 
     assert counts("?rx ay1", "ry ax1", "rx1 ry1") == {"G2-item": 1}
 
 
+def test_a_transaction_of_unknown_end_that_was_seen_to_commit_did_so_wholly() -> None:
+    assert counts("?ax2 ay2", "rx2 ay1", "ry1") == {"G1c": 1}  # y's 2, which nobody read, came after 1
+    assert counts("rx ax1", "?rx ax2", "rx12") == {"lost-update": 1}
+    assert counts("rx ax1", "?rx ax2", "rx1") == {}  # nobody saw it
+    assert counts("!ax1", "?ax2", "rx12") == {"G1a": 1, "dirty-update": 1}
+
+
 def test_what_was_read_of_a_transaction_of_unknown_end_is_no_aborted_read() -> None:
     assert counts("?ax1 ax2", "rx12") == {}
     assert counts("?ax1 ax2", "rx1") == {"G1b": 1}
@@ -221,6 +228,7 @@ def test_after_contradictory_reads_only_what_they_agree_on_is_an_order() -> None
 
 
 def test_an_append_over_one_that_failed_is_dirty_even_past_one_of_unknown_end() -> None:
+    assert counts("!ax1", "?ax2", "ax3", "rx13") == {"dirty-update": 1, "G1a": 1}
     assert counts("!ax1", "?ax2", "ax3", "rx123") == {"dirty-update": 1, "G1a": 1}
 
 
