@@ -300,7 +300,8 @@ class Relation:
     ``shared``: columns of unique and exclusion constraints besides the primary key, and of foreign keys; all of them
     where such a column is generated from others.
     ``triggers``: pairs of event (insert, update, delete) and routine. ``odd``: rules, row security, partitions,
-    inheritance.
+    inheritance. ``looks``: what a view, or a rule, is made of. ``late``: whether its constraints or triggers wait for
+    the end of the transaction: ``always``, ``if asked to`` (SET CONSTRAINTS), or not at all, which is empty.
     """
 
     name: str
@@ -314,6 +315,8 @@ class Relation:
     drawn: bool = False  # an insert draws values from sequences or functions
     always: frozenset[str] = frozenset()  # columns whose values the server always draws by itself
     odd: bool = False
+    looks: frozenset[str] = frozenset()
+    late: str = ""
 
 
 @dataclass(frozen=True, slots=True)

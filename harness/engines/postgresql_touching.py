@@ -64,7 +64,11 @@ SELECT replace(lower(c.oid::regclass::text), '"', ''), c.relkind,
   (c.relhasrules AND c.relkind <> 'v') OR c.relrowsecurity OR c.relispartition OR c.relkind = 'p'
     OR EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid)
     OR EXISTS (SELECT FROM pg_constraint o JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = o.oid
-               WHERE o.conrelid = c.oid AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384)
+               WHERE o.conrelid = c.oid AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384),
+  ARRAY(SELECT DISTINCT replace(lower(d.refobjid::regclass::text), '"', '')
+        FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+        WHERE r.ev_class = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid),
+  (SELECT max(CASE WHEN t.tginitdeferred THEN 2 ELSE 1 END) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgdeferrable)
 FROM pg_class c
 WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
 """
@@ -89,6 +93,7 @@ SELECT lower(proname) FROM pg_proc WHERE oid < 16384 GROUP BY 1 HAVING bool_and(
 _READS = frozenset({"AccessShareLock", "SIReadLock"})
 _WRITES = frozenset({"RowShareLock", "RowExclusiveLock"})
 _KINDS = {"r": "table", "p": "table", "m": "table", "v": "view", "f": "foreign"}
+_LATE = ("", "if asked to", "always")
 _EVENTS = {4: "insert", 8: "delete", 16: "update"}  # TRIGGER_TYPE_… of pg_trigger.h
 
 
@@ -111,7 +116,7 @@ def catalog(connection: Connection) -> Catalog:
     """The tables, views and routines of the database. Raises EngineError."""
     relations: dict[str, Relation] = {}
     for row in _ask(connection, RELATIONS):
-        name, kind, key, columns, types, shared, parents, children, triggers, drawn, always, odd = row
+        name, kind, key, columns, types, shared, parents, children, triggers, drawn, always, odd, looks, late = row
         relation = Relation(
             name,
             _KINDS[kind],
@@ -124,6 +129,8 @@ def catalog(connection: Connection) -> Catalog:
             drawn,
             frozenset(always),
             odd or kind in "mf" or name in relations,  # names that differ by large letters only
+            frozenset(looks),
+            _LATE[late or 0],
         )
         relations[name] = relation
     routines: dict[str, tuple[Routine, ...]] = {}

@@ -9,7 +9,7 @@ word by word; a word that could be the name of a table counts as one.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 
 from harness.engines.base import Catalog, Relation, Routine
@@ -66,9 +66,15 @@ class Routines:
         return known
 
     def touches(self, name: str) -> set[str]:
-        """The tables that it may come to."""
+        """The tables that it may come to, over views and foreign keys, too."""
         words = {word for one in self._reach(name) for routine in self._of(one) for word in _words(routine)}
-        return self._called(words)
+        named = self._called(words)
+        if not self.changes(name):
+            return named
+        changed = self._over(named, lambda relation: relation.children)  # cascades
+        return changed.union(
+            *(self._catalog.relations[one].parents & self._catalog.relations.keys() for one in changed)
+        )
 
     def changes(self, name: str) -> bool:
         """Whether it, or what it comes to, has a word for a change, or for a lock, in its source."""
@@ -76,8 +82,24 @@ class Routines:
         return not words.isdisjoint(_CHANGES)
 
     def _called(self, words: Collection[str]) -> set[str]:
-        """The tables that some words may name, in whichever schema."""
-        return {name for name in self._catalog.relations if name.rpartition(".")[2] in words}
+        """The tables that some words may name, in whichever schema, with those that views are made of."""
+        near = {name for name in self._catalog.relations if name.rpartition(".")[2] in words}
+        return self._over(near, lambda relation: relation.looks)
+
+    def _over(self, tables: Collection[str], follow: Callable[[Relation], Collection[str]]) -> set[str]:
+        """Those tables, and all that one comes to from them."""
+        near, known = set(tables), set[str]()
+        while near:
+            known.add(name := near.pop())
+            near |= ({*follow(self._catalog.relations[name])} & self._catalog.relations.keys()) - known
+        return known
+
+    def late(self, relation: Relation) -> bool:
+        """Whether a change of the table may be looked at, or followed, at the end of its transaction only."""
+        firing = {routine for one in self._catalog.relations.values() for _, routine in one.triggers}
+        reached = {one for name in firing | (self._said & self._catalog.routines.keys()) for one in self._reach(name)}
+        words = self._said.union(*(_words(routine) for one in reached for routine in self._of(one)))
+        return relation.late == "always" or (relation.late == "if asked to" and "constraints" in words)
 
     @cached_property
     def logs(self) -> frozenset[str]:

@@ -2,10 +2,10 @@
 servers.
 
 The scenario is run one session after the other, in two orders, each statement in a transaction of its own (on
-PostgreSQL a COMMIT AND CHAIN follows each), so that whatever a statement locks is seen as its own: parents of foreign
-keys, tables of triggers, of views, of functions. The catalog tells primary keys, and what hangs on each table. Where
-the server's word is not enough (a function that notifies, rolls back a part of what it did, or is written in another
-language), a step touches everything.
+PostgreSQL what is deferred is done after each, and a COMMIT AND CHAIN follows), so that whatever a statement locks is
+seen as its own: parents of foreign keys, tables of triggers, of views, of functions. The catalog tells primary keys,
+and what hangs on each table. Where the server's word is not enough (a function that notifies, rolls back a part of
+what it did, or is written in another language), a step touches everything.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from harness.scenario.model import Case, Entry, Schedule, Session, Step
 if TYPE_CHECKING:
     from harness.suite import Suite
 
+_DEFERRED = "deferred"
 _UNPREDICTABLE = frozenset(
     {"SORT", "SORT_RO", "MIGRATE", "WAIT", "WAITAOF", "XREAD", "XREADGROUP", "BLMOVE", "BLMPOP", "BZMPOP"}
 )
@@ -113,6 +114,7 @@ def _parts(step: Step, footprint: Footprint, outside: bool) -> Iterator[Step]:
         yield _beside(step, "begin", "begin")
     yield step
     if wrapped:
+        yield _beside(step, _DEFERRED, "SET CONSTRAINTS ALL IMMEDIATE")
         yield _beside(step, "after", "commit" if outside else "COMMIT AND CHAIN")
 
 
@@ -132,11 +134,10 @@ def _run(suite: Suite, case: Case, cast: tuple[Session, ...], order: tuple[Sessi
     run = replace(case, scenario=scenario, schedule=Schedule("scout", entries))
     with Stage(run, suite.databases, None, suite.meanwhile, suite.hosts) as stage:
         play = Play(run, stage, touching=True).run()
-        for event in play.recorder.events:
-            if event.kind in ENDINGS and event.kind is EventKind.ok:
-                seen.went.add(event.step)
+        ended = {event.step: event.kind is EventKind.ok for event in play.recorder.events if event.kind in ENDINGS}
+        seen.went |= {step for step, well in ended.items() if well and ended.get(f"{step}: {_DEFERRED}", True)}
         for step, accesses in play.touched.items():
-            seen.touched.setdefault(step, set()).update(accesses)
+            seen.touched.setdefault(step.removesuffix(f": {_DEFERRED}"), set()).update(accesses)
         seen.notes += [note for note in play.notes if note not in seen.notes]
         for alias, observer in stage.observers.items():
             if alias not in seen.catalogs and isinstance(observer, Cataloguing):
@@ -163,6 +164,17 @@ class _Learning:
         return replace(access, keys=frozenset({f"added by {self._step.name}"})) if logged else access
 
     def footprint(self) -> Footprint:
+        told = self._learned()
+        return replace(told, late=any(map(self._is_late, told.accesses)))
+
+    def _is_late(self, access: Access) -> bool:
+        """Whether something of a change may wait for the end of the transaction."""
+        if self._catalog is None or self._routines is None or not access.writes:
+            return False
+        relation = self._catalog.relations.get(access.where.partition(".")[2])
+        return relation is not None and self._routines.late(relation)
+
+    def _learned(self) -> Footprint:
         told = self._told
         if told.kind != "statement":
             return told

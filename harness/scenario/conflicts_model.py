@@ -63,7 +63,7 @@ class Footprint:
     ``kind``: ``statement``, ``begin``, ``end`` (commit or rollback), ``nothing`` (the engine has nothing to do
     there). ``fallible``: it may fail by itself, and so end its transaction. ``waits``: it may wait for what another
     one writes, although it holds nothing (Redis's blocking commands). ``level``: of the transaction that it begins,
-    where it says so.
+    where it says so. ``late``: a part of it may be done at the end of its transaction only (deferred constraints).
     """
 
     accesses: frozenset[Access] = frozenset()
@@ -73,6 +73,7 @@ class Footprint:
     fallible: bool = True
     waits: bool = False
     level: str = ""
+    late: bool = False
 
     @property
     def acts(self) -> bool:

@@ -87,7 +87,7 @@ def places(session: Session, footprints: Mapping[str, Footprint], levels: Mappin
         ):
             state.begun = True
         held.setdefault(unit[1:], set()).update(footprint.accesses)
-        if footprint.everything:
+        if footprint.everything or footprint.late:  # at the end, too, it may read, wait, fail
             opaque.add(unit)
         made.append((step, index, footprint, state.level, unit, alone, snapshot))
         if footprint.kind == "end":

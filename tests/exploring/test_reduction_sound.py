@@ -157,8 +157,14 @@ FEWER = {
 """Interleavings of some, and how many of them are kept: a relation in which everything conflicts would be right, too."""
 
 
-T = "CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL)"
 MADE = "CREATE TABLE t (id int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (v / 10) STORED UNIQUE)"
+DEFERRED = [
+    "CREATE TABLE t (id int PRIMARY KEY, v int, w int)",
+    "INSERT INTO t VALUES (1, 0, 0), (2, 0, 0)",
+    "CREATE TABLE o (id int PRIMARY KEY, v int)",
+    "INSERT INTO o VALUES (3, 1)",
+    "CREATE VIEW ov AS SELECT id AS k, v AS m FROM o",
+]
 
 HOSTILE: dict[str, tuple[list[str], str, str]] = {
     "a unique column is made of another one": (
@@ -173,6 +179,28 @@ HOSTILE: dict[str, tuple[list[str], str, str]] = {
         ],
         "UPDATE t SET ok = true WHERE id = 1",
         "UPDATE t SET ok = true WHERE id = 2",
+    ),
+    "a deferred trigger writes through a view": (
+        [
+            *DEFERRED,
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql "
+            "AS 'BEGIN UPDATE ov SET m = m + 1 WHERE k = 3; RETURN NULL; END'",
+            "CREATE CONSTRAINT TRIGGER g AFTER UPDATE OF w ON t DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION f()",
+        ],
+        "UPDATE t SET w = 1 WHERE id = 1",
+        "UPDATE o SET v = v * 2 WHERE id = 3",
+    ),
+    "a deferred trigger reads what another one commits": (
+        [
+            *DEFERRED,
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql "
+            "AS 'BEGIN IF (SELECT v FROM o) > 5 THEN RAISE EXCEPTION USING ERRCODE = ''P0009''; END IF; RETURN NULL; END'",
+            "CREATE CONSTRAINT TRIGGER g AFTER UPDATE ON t DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION f()",
+        ],
+        "UPDATE t SET w = 1 WHERE id = 1",
+        "UPDATE o SET v = 9 WHERE id = 3",
     ),
 }
 """Set-up, A's statement, B's statement, each between BEGIN and COMMIT: they meet where their words do not say so."""
@@ -289,6 +317,8 @@ def test_statements_that_meet_where_their_words_do_not_say_so(name: str, suite: 
     document = yaml.safe_load(HEAD.replace("LEVEL", "read committed"))
     document |= {"setup": setup, "schedule": "all", "expect": {"postgresql": {"any": {}}}}
     document["items"] = {"all": "SELECT id, v FROM t ORDER BY id"}
+    if any("TABLE o" in text for text in setup):
+        document["items"]["o"] = "SELECT v FROM o WHERE id = 3"
     document["sessions"] = {
         one: {"setup": "begin", "steps": {f"{one}1": statement, f"{one}2": "commit"}}
         for one, statement in zip("AB", statements, strict=True)

@@ -113,6 +113,31 @@ def test_a_branch_that_was_not_taken_counts(scouted: Scouted) -> None:
     assert told(scouted(text)[1]["one"]) == {"w other"}
 
 
+def test_a_branch_that_deletes_through_a_view_counts_with_its_cascades(scouted: Scouted) -> None:
+    makes = "CREATE FUNCTION sometimes(n int) RETURNS void LANGUAGE plpgsql AS "
+    body = "'BEGIN IF n > 1 THEN DELETE FROM look; END IF; END'"
+    text = one("SELECT sometimes(1)").replace(
+        "  - INSERT INTO parent", f'  - "{makes}{body}"\n  - INSERT INTO parent', 1
+    )
+    assert told(scouted(text)[1]["one"]) == {"w look", "w parent", "w child"}
+
+
+def test_what_is_deferred_is_learned_and_makes_the_end_conflict_with_everything(scouted: Scouted) -> None:
+    late = (
+        "CREATE CONSTRAINT TRIGGER l AFTER UPDATE ON other DEFERRABLE INITIALLY {} FOR EACH ROW EXECUTE FUNCTION note()"
+    )
+    for when, is_late in (("DEFERRED", True), ("IMMEDIATE", False)):
+        made = late.format(when)
+        text = one("UPDATE other SET v = 2 WHERE id = 1").replace(
+            "  - INSERT INTO parent", f"  - {made}\n  - INSERT INTO parent", 1
+        )
+        case, learned = scouted(text)
+        assert told(learned["one"]) == {"w other 1", "w log added by one", "w log_id_seq added by one"}
+        assert learned["one"].late == is_late
+        step = case.scenario.step
+        assert conflicts_of(case, learned).conflict(step("end"), step("two")) == is_late
+
+
 def test_a_trigger_that_never_fired_may_do_anything(scouted: Scouted) -> None:
     """The step fails in every order, so nobody has seen what the trigger does."""
     _, learned = scouted(one("UPDATE fired SET v = 1 / (v - v) WHERE id = 1"))
