@@ -17,6 +17,12 @@ SOURCE = "source"
 NUMBERS = frozenset({"smallint", "integer", "bigint", "int", "int2", "int4", "int8", "tinyint"})
 """Types of columns whose values are whole numbers."""
 
+DECIMALS = frozenset({"numeric", "decimal", "money"})
+"""Types whose sums are the same in any order, but whose equal values may be written differently (1.0 and 1.00)."""
+
+MOMENTS = frozenset({"date", "timestamp", "timestamptz", "timestamp without time zone", "timestamp with time zone"})
+"""Types whose equal values are written alike."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Access:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from harness.scenario.conflicts_model import ANYWHERE, NUMBERS, Access, Table, key_text
+from harness.scenario.conflicts_model import ANYWHERE, DECIMALS, MOMENTS, NUMBERS, Access, Table, key_text
 from harness.scenario.expressions import DatabaseName, Expression, parse
 
 DIALECTS = {"postgresql": "postgres", "sqlserver": "tsql"}
@@ -312,13 +312,37 @@ class _Statement:
             return True
         if tree.find(sql.Limit, sql.Fetch, sql.Offset, sql.Distinct, sql.Group, sql.Window, sql.Subquery, sql.With):
             return True
-        sums = (sql.Count, sql.Sum, sql.Min, sql.Max, sql.Avg)
+        if any(not self._is_exact(found) for found in tree.find_all(sql.AggFunc)):
+            return True
         return any(
             projection.find(sql.AggFunc) is None
-            or any(column.find_ancestor(*sums) is None for column in projection.find_all(sql.Column, sql.Star))
-            or any(not isinstance(found, sums) for found in projection.find_all(sql.AggFunc))
+            or any(column.find_ancestor(sql.AggFunc) is None for column in projection.find_all(sql.Column, sql.Star))
             for projection in tree.expressions
         )
+
+    def _is_exact(self, aggregate: Any) -> bool:
+        """Whether it is the same in any order of the rows: sums of floating-point numbers are not, nor is the writing
+        of a least or greatest one of equal ones."""
+        sql = self.sql
+        if isinstance(aggregate, sql.Count):
+            return True
+        if not isinstance(aggregate, (sql.Sum, sql.Avg, sql.Min, sql.Max)):
+            return False
+        parts = (sql.Column, sql.Identifier, sql.Literal, sql.Add, sql.Sub, sql.Mul, sql.Neg, sql.Paren)
+        if not all(node is aggregate or isinstance(node, parts) for node in aggregate.walk()):
+            return False
+        exact = NUMBERS | DECIMALS if isinstance(aggregate, (sql.Sum, sql.Avg)) else NUMBERS | MOMENTS
+        return all(self._types(column) <= exact for column in aggregate.find_all(sql.Column))
+
+    def _types(self, column: Any) -> set[str]:
+        """The types that a column may have, whichever table it is of; an empty one if that cannot be told."""
+        tables = [self.tables.get(table.name.lower()) for table in self.named]
+        found = {
+            table.columns[column.name.lower()].lower().partition("(")[0].strip() if table is not None else ""
+            for table in tables
+            if table is None or column.name.lower() in table.columns
+        }
+        return found or {""}
 
     def _plain(self) -> bool:
         """Whether it cannot fail: known columns of one table, whole numbers held against a key of whole numbers."""

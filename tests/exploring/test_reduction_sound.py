@@ -202,6 +202,14 @@ HOSTILE: dict[str, tuple[list[str], str, str]] = {
         "UPDATE t SET w = 1 WHERE id = 1",
         "UPDATE o SET v = 9 WHERE id = 3",
     ),
+    "a sum depends on the order of rows": (
+        [
+            "CREATE TABLE t (id int PRIMARY KEY, v double precision)",
+            "INSERT INTO t VALUES (1, 1e16), (2, 1), (3, -1e16)",
+        ],
+        "UPDATE t SET v = 1e16 WHERE id = 1",
+        "UPDATE t SET v = 1 WHERE id = 2",
+    ),
 }
 """Set-up, A's statement, B's statement, each between BEGIN and COMMIT: they meet where their words do not say so."""
 
@@ -316,7 +324,7 @@ def test_statements_that_meet_where_their_words_do_not_say_so(name: str, suite: 
     setup, *statements = HOSTILE[name]
     document = yaml.safe_load(HEAD.replace("LEVEL", "read committed"))
     document |= {"setup": setup, "schedule": "all", "expect": {"postgresql": {"any": {}}}}
-    document["items"] = {"all": "SELECT id, v FROM t ORDER BY id"}
+    document["items"] = {"all": "SELECT id, v FROM t ORDER BY id", "sum": "SELECT sum(v) FROM t"}
     if any("TABLE o" in text for text in setup):
         document["items"]["o"] = "SELECT v FROM o WHERE id = 3"
     document["sessions"] = {
