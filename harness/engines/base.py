@@ -300,8 +300,9 @@ class Relation:
     ``shared``: columns of unique and exclusion constraints besides the primary key, and of foreign keys; all of them
     where such a column is generated from others.
     ``triggers``: pairs of event (insert, update, delete) and routine. ``odd``: rules, row security, partitions,
-    inheritance. ``looks``: what a view, or a rule, is made of. ``late``: whether its constraints or triggers wait for
-    the end of the transaction: ``always``, ``if asked to`` (SET CONSTRAINTS), or not at all, which is empty.
+    inheritance, ``calls``: the routines that its checks, indexes, rules and the like call. ``looks``: what a view, or a
+    rule, is made of. ``late``: whether its constraints or triggers wait for the end of the transaction: ``always``,
+    ``if asked to`` (SET CONSTRAINTS), or not at all, which is empty.
     """
 
     name: str
@@ -315,6 +316,7 @@ class Relation:
     drawn: bool = False  # an insert draws values from sequences or functions
     always: frozenset[str] = frozenset()  # columns whose values the server always draws by itself
     odd: bool = False
+    calls: frozenset[str] = frozenset()
     looks: frozenset[str] = frozenset()
     late: str = ""
 
@@ -333,13 +335,16 @@ class Catalog:
     """What a database is made of.
 
     ``sequences``: those that belong to a table's column → the table. ``steady``: built-in functions that depend on
-    nothing but their arguments.
+    nothing but their arguments. ``own``: names of the routines that no extension brought. ``unnamed``: those of them
+    that a statement may call without naming them: behind operators, casts, domains.
     """
 
     relations: Mapping[str, Relation] = field(default_factory=dict)
     routines: Mapping[str, tuple[Routine, ...]] = field(default_factory=dict)
     sequences: Mapping[str, str] = field(default_factory=dict)
     steady: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
+    unnamed: frozenset[str] = frozenset()
 
 
 @runtime_checkable

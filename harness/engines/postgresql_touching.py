@@ -56,15 +56,27 @@ SELECT replace(lower(c.oid::regclass::text), '"', ''), c.relkind,
   ARRAY(SELECT DISTINCT replace(lower(o.conrelid::regclass::text), '"', '') FROM pg_constraint o
         WHERE o.confrelid = c.oid AND o.contype = 'f'),
   ARRAY(SELECT t.tgtype::text || ' ' || lower(p.proname) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),
+        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+        UNION SELECT '4 ' || lower(p.proname) FROM pg_attrdef f
+        JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated = ''
+        JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_proc'::regclass
+        JOIN pg_proc p ON p.oid = d.refobjid WHERE f.adrelid = c.oid AND p.oid >= 16384),
   EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity <> '')
     OR EXISTS (SELECT FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
                WHERE d.adrelid = c.oid AND a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~ '[(]'),
   ARRAY(SELECT lower(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity = 'a'),
   (c.relhasrules AND c.relkind <> 'v') OR c.relrowsecurity OR c.relispartition OR c.relkind = 'p'
-    OR EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid)
-    OR EXISTS (SELECT FROM pg_constraint o JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = o.oid
-               WHERE o.conrelid = c.oid AND d.refclassid = 'pg_proc'::regclass AND d.refobjid >= 16384),
+    OR EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid),
+  ARRAY(SELECT DISTINCT lower(p.proname) FROM pg_depend d JOIN pg_proc p ON p.oid = d.refobjid
+        WHERE d.refclassid = 'pg_proc'::regclass AND p.oid >= 16384 AND (d.classid, d.objid) IN (
+          SELECT 'pg_constraint'::regclass::oid, o.oid FROM pg_constraint o WHERE o.conrelid = c.oid
+          UNION SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index i WHERE i.indrelid = c.oid
+          UNION SELECT 'pg_rewrite'::regclass, r.oid FROM pg_rewrite r WHERE r.ev_class = c.oid
+          UNION SELECT 'pg_policy'::regclass, o.oid FROM pg_policy o WHERE o.polrelid = c.oid
+          UNION SELECT 'pg_trigger'::regclass, t.oid FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid <> p.oid
+          UNION SELECT 'pg_attrdef'::regclass, f.oid FROM pg_attrdef f
+                JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> ''
+                WHERE f.adrelid = c.oid)),
   ARRAY(SELECT DISTINCT replace(lower(d.refobjid::regclass::text), '"', '')
         FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
         WHERE r.ev_class = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid),
@@ -74,9 +86,15 @@ WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersist
 """
 
 ROUTINES: LiteralString = """
-SELECT lower(p.proname), l.lanname, CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_functiondef(p.oid) END
+SELECT lower(p.proname), l.lanname, CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_functiondef(p.oid) END,
+  NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'),
+  p.proname !~ '^\\w+$' OR EXISTS (
+    SELECT FROM pg_depend d LEFT JOIN pg_constraint o ON d.classid = 'pg_constraint'::regclass AND o.oid = d.objid
+    WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid
+    AND (o.contypid <> 0 OR d.classid IN ('pg_operator'::regclass, 'pg_cast'::regclass, 'pg_amproc'::regclass,
+                                          'pg_opclass'::regclass, 'pg_type'::regclass)))
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-WHERE p.oid >= 16384 AND p.prokind IN ('f', 'p')
+WHERE p.oid >= 16384
 """
 
 SEQUENCES: LiteralString = """
@@ -116,7 +134,9 @@ def catalog(connection: Connection) -> Catalog:
     """The tables, views and routines of the database. Raises EngineError."""
     relations: dict[str, Relation] = {}
     for row in _ask(connection, RELATIONS):
-        name, kind, key, columns, types, shared, parents, children, triggers, drawn, always, odd, looks, late = row
+        name, kind, key, columns, types, shared, parents, children, triggers, drawn, always, odd, calls, looks, late = (
+            row
+        )
         relation = Relation(
             name,
             _KINDS[kind],
@@ -128,17 +148,23 @@ def catalog(connection: Connection) -> Catalog:
             tuple(sorted(set(_triggers(triggers)))),
             drawn,
             frozenset(always),
-            odd or kind in "mf" or name in relations,  # names that differ by large letters only
+            odd or bool(calls) or kind in "mf" or name in relations,  # names that differ by large letters only
+            frozenset(calls),
             frozenset(looks),
             _LATE[late or 0],
         )
         relations[name] = relation
     routines: dict[str, tuple[Routine, ...]] = {}
-    for name, language, source in _ask(connection, ROUTINES):
+    own, unnamed = set[str](), set[str]()
+    for name, language, source, is_own, is_unnamed in _ask(connection, ROUTINES):
         routines[name] = (*routines.get(name, ()), Routine(name, language, source))
+        if is_own:
+            own.add(name)
+        if is_own and is_unnamed:
+            unnamed.add(name)
     sequences = {str(name): str(table) for name, table in _ask(connection, SEQUENCES)}
-    steady = frozenset(str(name) for (name,) in _ask(connection, STEADY))
-    return Catalog(relations, routines, sequences, steady)
+    steady = frozenset(str(name) for (name,) in _ask(connection, STEADY)) - own
+    return Catalog(relations, routines, sequences, steady, frozenset(own), frozenset(unnamed))
 
 
 def _triggers(written: list[str]) -> list[tuple[str, str]]:

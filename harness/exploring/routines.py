@@ -55,14 +55,15 @@ class Routines:
 
     def _reach(self, name: str) -> set[str]:
         """The routines that it may come to, itself included."""
-        near, known = {name}, set[str]()
+        near, known = {name, *self._catalog.unnamed}, set[str]()
         while near:
             one = near.pop()
             known.add(one)
             words = {word for routine in self._of(one) for word in _words(routine)}
             near |= (words & self._catalog.routines.keys()) - known
             for table in self._called(words):
-                near |= {routine for _, routine in self._catalog.relations[table].triggers} - known
+                relation = self._catalog.relations[table]
+                near |= {*relation.calls, *(routine for _, routine in relation.triggers)} - known
         return known
 
     def touches(self, name: str) -> set[str]:
@@ -105,7 +106,8 @@ class Routines:
     def logs(self) -> frozenset[str]:
         """Tables that are logs, with their sequences."""
         named = [self._catalog.relations[name] for name in self._called(self._said)]
-        if any(one.kind != "table" for one in named) or self._said & self._catalog.routines.keys():
+        called = self._said & self._catalog.routines.keys() or self._catalog.unnamed
+        if called or any(one.kind != "table" for one in named):
             return frozenset()  # what a view or a function looks at is not looked into here
         tables = {
             name
@@ -142,7 +144,7 @@ class Routines:
     def usable(self) -> Iterator[str]:
         """Functions that a statement may call without hiding anything from the lock table."""
         yield from self._catalog.steady
-        yield from SEEN
+        yield from SEEN - self._catalog.routines.keys()
         for name in self._catalog.routines:
             if name not in self._catalog.steady and self.seen(name):
                 yield name

@@ -70,7 +70,8 @@ def scout(suite: Suite, case: Case) -> Learned:
     known = {alias: Routines(one, _said(case, alias, engine_of[alias])) for alias, one in seen.catalogs.items()}
     tables = {alias: tables_of(known[alias], catalog) for alias, catalog in seen.catalogs.items()}
     usable = {alias: frozenset(routines.usable()) for alias, routines in known.items()}
-    told = footprints(scenario, engine_of, tables, usable)
+    own = {alias: one.own for alias, one in seen.catalogs.items()}
+    told = footprints(scenario, engine_of, tables, usable, own)
     made, loose = {}, set()
     for session in scenario.sessions:
         for step in session.steps:
@@ -189,7 +190,7 @@ class _Learning:
         if why := self._hidden():
             self._seen.notes.append(f"{self._step.name} is taken to touch everything: {why}")
             return replace(told, everything=True)
-        calls = self._calls() - self._catalog.steady
+        calls = self._calls()
         more = self._server if calls else _uncovered(told, self._server)
         told = told.with_accesses(more)
         return told.with_accesses(_uncovered(told, list(self._named(calls | self._fired()))))
@@ -212,9 +213,16 @@ class _Learning:
         self._seen.notes.append(f"{self._step.name} is taken to touch everything: its statement cannot be read")
         return self._told
 
-    def _calls(self) -> frozenset[str]:
-        body = self._step.body(self._told.engine)
-        return (called(body, DIALECTS[self._told.engine]) if isinstance(body, str) else None) or frozenset()
+    def _calls(self) -> set[str]:
+        """The routines that it may call, by their names or by what it reads and writes."""
+        assert self._catalog is not None
+        body, own = self._step.body(self._told.engine), self._catalog.own
+        named = (called(body, DIALECTS[self._told.engine], own) if isinstance(body, str) else None) or frozenset()
+        calls = {*named, *self._catalog.unnamed} - self._catalog.steady
+        for access in self._told.accesses | self._server:
+            relation = self._catalog.relations.get(access.where.partition(".")[2])
+            calls |= relation.calls if relation is not None else frozenset()
+        return calls
 
     def _fired(self) -> set[str]:
         """The routines of the triggers that it may fire."""
@@ -246,7 +254,9 @@ class _Learning:
         fired = self._fired()
         if hiding := next((name for name in sorted(fired) if not self._routines.seen(name)), ""):
             return f"the server does not show all that the trigger function {hiding} may do"
-        calls = self._calls() - self._catalog.steady
+        calls = self._calls()
+        if hiding := next((name for name in sorted(calls) if not self._routines.seen(name)), ""):
+            return f"the server does not show all that the function {hiding} may do"
         if (fired or odd or calls) and self._step.name not in self._seen.went:
             return f"it never succeeded, and {odd or 'what it calls'} may touch more than it names"
         return ""
@@ -257,6 +267,8 @@ class _Learning:
         events = words & {"insert", "update", "delete"}
         if "merge" in words:
             events = {"insert", "update", "delete"}
+        if "default" in words:
+            events |= {"insert"}  # what a column's default calls
         return events | ({"update"} if "delete" in events else set())
 
 

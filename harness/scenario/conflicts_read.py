@@ -13,7 +13,7 @@ from harness.scenario import expressions
 from harness.scenario.conflicts_model import NOTHING, Access, Footprint, Table
 from harness.scenario.conflicts_mongodb import read_mongodb
 from harness.scenario.conflicts_redis import Line
-from harness.scenario.conflicts_setup import tables_made
+from harness.scenario.conflicts_setup import routines_made, tables_made
 from harness.scenario.conflicts_sql import DIALECTS, only_rows, read_sql
 from harness.scenario.expressions import Expression
 from harness.scenario.model import VERBS, Item, Scenario, Session, Step
@@ -28,12 +28,15 @@ def footprints(
     engine_of: Mapping[str, str],
     keys_of: Tables | None = None,
     routines: Mapping[str, Collection[str]] | None = None,
+    own: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, Footprint]:
     """What each step of the sessions touches, by its name.
 
     ``engine_of``: the engine of each alias. ``keys_of``: what is known of the tables (the server's catalog); without
     it, what the set-up's CREATE TABLE say. What a statement touches without naming it (by a trigger, a foreign key, a
     view) is seen only as far as ``keys_of`` tells of it: :func:`harness.exploring.scout.scout` asks the server.
+    ``routines``: by alias, functions that may be called, since somebody else tells what they touch; ``own``: those that
+    the database's users have made, besides the ones that the set-up makes.
     """
     known = {alias: tables_made(scenario, alias, engine) for alias, engine in engine_of.items() if engine in DIALECTS}
     for alias, tables in (keys_of or {}).items():
@@ -44,6 +47,9 @@ def footprints(
         parameters={name: value for name, value in scenario.parameters.items() if name not in scenario.sensitive},
         documents_apart=not scenario.data and not _has_indexes(scenario),
         routines=routines,
+        own={
+            alias: {*routines_made(scenario, alias, engine_of[alias]), *(own or {}).get(alias, ())} for alias in known
+        },
     )
     return reader.footprints(scenario.sessions, scenario.items)
 
@@ -60,12 +66,14 @@ class Reader:
         *,
         documents_apart: bool = False,
         routines: Mapping[str, Collection[str]] | None = None,
+        own: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self._engine_of = engine_of
         self._tables = tables or {}
         self._parameters = parameters or {}
         self._apart = documents_apart
         self._routines = routines or {}
+        self._own = own or {}
         self._loose: set[str] = set()
 
     def footprints(self, sessions: Sequence[Session], items: Sequence[Item] = ()) -> dict[str, Footprint]:
@@ -116,7 +124,8 @@ class Reader:
                 return bound
             # On SQL Server a scan locks rows that it only passes: there rows are not told apart.
             tables = self._tables.get(alias, {}) if engine == "postgresql" else {}
-            read = read_sql(body, DIALECTS[engine], alias, tables, constant, self._routines.get(alias, ()))
+            usable, own = self._routines.get(alias, ()), self._own.get(alias, ())
+            read = read_sql(body, DIALECTS[engine], alias, tables, constant, usable, own)
         if read is None:
             rows = engine in DIALECTS and isinstance(body, str) and only_rows(body, DIALECTS[engine])
             return Footprint(everything=True, engine=engine, kind="statement" if rows else "unknown")

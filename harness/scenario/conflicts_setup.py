@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,15 +14,25 @@ from harness.scenario.conflicts_sql import DIALECTS
 from harness.scenario.expressions import DatabaseName, Expression, parse
 from harness.scenario.model import Scenario
 
+_ROUTINE = re.compile(r"\b(?:function|procedure|aggregate)\s+(?:[\w\"\[\]]+\s*\.\s*)?[\"\[]?(\w+)", re.IGNORECASE)
+
 
 def tables_made(scenario: Scenario, alias: str, engine: str) -> dict[str, Table]:
     """The tables that CREATE TABLE makes in the set-up, by plain name; none if anything there cannot be read."""
-    bodies = scenario.setup.get(alias, {})
-    texts = [body for body in bodies.get(engine, bodies.get("*", ())) if isinstance(body, str)]
     try:
-        return tables_of(texts, DIALECTS[engine])
+        return tables_of(_texts(scenario, alias, engine), DIALECTS[engine])
     except (ScenarioError, _Unreadable):
         return {}
+
+
+def routines_made(scenario: Scenario, alias: str, engine: str) -> set[str]:
+    """The names of the functions that the set-up makes, in small letters."""
+    return {name.lower() for text in _texts(scenario, alias, engine) for name in _ROUTINE.findall(text)}
+
+
+def _texts(scenario: Scenario, alias: str, engine: str) -> list[str]:
+    bodies = scenario.setup.get(alias, {})
+    return [body for body in bodies.get(engine, bodies.get("*", ())) if isinstance(body, str)]
 
 
 class _Unreadable(Exception):

@@ -9,6 +9,7 @@ about all rows.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +20,7 @@ from harness.scenario.expressions import DatabaseName, Expression, parse
 
 DIALECTS = {"postgresql": "postgres", "sqlserver": "tsql"}
 
+_ESCAPED = re.compile(r"\bu&\"", re.IGNORECASE)  # a name whose letters are written as numbers
 _SCHEMAS = ("", "public", "dbo")
 _HIDDEN_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 _CATALOGS = frozenset({"pg_catalog", "information_schema", "sys"})
@@ -45,20 +47,21 @@ def read_sql(
     tables: Mapping[str, Table] | None = None,
     constant: Constant | None = None,
     routines: Collection[str] = (),
+    own: Collection[str] = (),
 ) -> Read | None:
     """What SQL text touches; None if that cannot be told.
 
     ``tables``: what is known of them, by their plain names. ``routines``: functions that may be called, since
-    somebody else tells what they touch.
+    somebody else tells what they touch. ``own``: the names of the users' functions, any word counts as a call of one.
     """
-    trees = _trees(text, dialect, constant)
-    if trees is None:
+    calls, trees = called(text, dialect, own), _trees(text, dialect, constant)
+    if trees is None or calls is None or not calls <= set(routines):
         return None
     parts = parse(text)
     aliases = {part.alias.lower() for part in parts if isinstance(part, DatabaseName)}
     reads = []
     for tree in trees:
-        if (read := _Statement(tree, alias, aliases, tables or {}, routines).read()) is None:
+        if (read := _Statement(tree, alias, aliases, tables or {}).read()) is None:
             return None
         reads.append(read)
     known = all(not isinstance(part, Expression) or _value(part, constant) is not None for part in parts)
@@ -69,14 +72,16 @@ def read_sql(
     )
 
 
-def called(text: str, dialect: str) -> frozenset[str] | None:
-    """The functions that SQL text calls and that sqlglot does not know; None if it cannot be read."""
+def called(text: str, dialect: str, own: Collection[str] = ()) -> frozenset[str] | None:
+    """The functions that SQL text calls and that sqlglot does not know, with those of the users' ``own`` that it has a
+    word of (``levenshtein(a, b)``, but ``row.total`` is a call, too); None if it cannot be read."""
     from sqlglot import expressions as sql
 
     trees = _trees(text, dialect, None)
     if trees is None:
         return None
-    return frozenset(one.name.lower() for tree in trees for one in tree.find_all(sql.Anonymous, sql.AnonymousAggFunc))
+    calls = {one.name.lower() for tree in trees for one in tree.find_all(sql.Anonymous, sql.AnonymousAggFunc)}
+    return frozenset(calls | ({*re.findall(r"\w+", text.lower())} & {*own}))
 
 
 def only_rows(text: str, dialect: str) -> bool:
@@ -93,6 +98,8 @@ def _trees(text: str, dialect: str, constant: Constant | None) -> list[Any] | No
 
     logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what it cannot read; here that is an answer
     bare = "".join(_written(part, constant) for part in parse(text))
+    if _ESCAPED.search(bare):
+        return None
     try:
         return [tree for tree in sqlglot.parse(bare, read=dialect) if tree is not None]
     except (sqlglot.errors.SqlglotError, RecursionError):
@@ -118,9 +125,7 @@ def _written(part: str | Expression | DatabaseName, constant: Constant | None) -
 class _Statement:
     """One statement's tree."""
 
-    def __init__(
-        self, tree: Any, alias: str, aliases: set[str], tables: Mapping[str, Table], routines: Collection[str]
-    ) -> None:
+    def __init__(self, tree: Any, alias: str, aliases: set[str], tables: Mapping[str, Table]) -> None:
         from sqlglot import expressions as sql
 
         self.sql = sql
@@ -128,7 +133,6 @@ class _Statement:
         self.alias = alias
         self.aliases = aliases
         self.tables = tables
-        self.routines = routines
         # A function that gives rows stands where a table does.
         self.named = [table for table in tree.find_all(sql.Table) if not isinstance(table.this, sql.Anonymous)]
 
@@ -151,12 +155,9 @@ class _Statement:
         return Read(frozenset(accesses), loose, not (keys is not None and self._plain()))
 
     def _does_more(self) -> bool:
-        """Whether it calls what is not known, or looks at what every step changes."""
+        """Whether it does what is not known, or looks at what every step changes."""
         sql = self.sql
         if self.tree.find(sql.Into, sql.NextValueFor, sql.Command):
-            return True
-        calls = {one.name.lower() for one in self.tree.find_all(sql.Anonymous, sql.AnonymousAggFunc)}
-        if not calls <= set(self.routines):
             return True
         if any(column.name.lower() in _HIDDEN_COLUMNS for column in self.tree.find_all(sql.Column)):
             return True
@@ -191,6 +192,8 @@ class _Statement:
             return self._inserted(table)
         if isinstance(tree, sql.Update):
             if "update" in table.triggers or self._changed() & ({*table.key} | table.shared):
+                return None
+            if table.drawn and any(one.name.lower() == "default" for one in tree.find_all(sql.Identifier, sql.Var)):
                 return None
         elif isinstance(tree, sql.Delete) and ("delete" in table.triggers or table.children):
             return None

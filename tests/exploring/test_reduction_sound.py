@@ -165,6 +165,11 @@ DEFERRED = [
     "INSERT INTO o VALUES (3, 1)",
     "CREATE VIEW ov AS SELECT id AS k, v AS m FROM o",
 ]
+WHOLE = [
+    "CREATE TABLE t (id int PRIMARY KEY, v int)",
+    "INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)",
+    "CREATE FUNCTION whole(one t) RETURNS int LANGUAGE sql STABLE AS 'SELECT sum(v)::int FROM t'",
+]
 
 HOSTILE: dict[str, tuple[list[str], str, str]] = {
     "a unique column is made of another one": (
@@ -209,6 +214,44 @@ HOSTILE: dict[str, tuple[list[str], str, str]] = {
         ],
         "UPDATE t SET v = 1e16 WHERE id = 1",
         "UPDATE t SET v = 1 WHERE id = 2",
+    ),
+    "a function has the name of a built-in one": (
+        [
+            *WHOLE,
+            "CREATE FUNCTION levenshtein(a text, b text) RETURNS int LANGUAGE sql STABLE AS 'SELECT sum(v)::int FROM t'",
+        ],
+        "UPDATE t SET v = levenshtein('a', 'b') WHERE id = 1",
+        "UPDATE t SET v = 77 WHERE id = 2",
+    ),
+    "a function overloads a built-in one": (
+        [*WHOLE, "ALTER FUNCTION whole(t) RENAME TO abs"],
+        "UPDATE t SET v = abs(t) WHERE id = 1",
+        "UPDATE t SET v = 77 WHERE id = 2",
+    ),
+    "a function is called like a column": (
+        WHOLE,
+        "UPDATE t SET v = t.whole WHERE id = 1",
+        "UPDATE t SET v = 77 WHERE id = 2",
+    ),
+    "an operator calls a function": (
+        [*WHOLE, "CREATE OPERATOR + (rightarg = t, function = whole)"],
+        "UPDATE t SET v = + t WHERE id = 1",
+        "UPDATE t SET v = 77 WHERE id = 2",
+    ),
+    "a cast calls a function": (
+        [*WHOLE, "CREATE CAST (t AS int) WITH FUNCTION whole(t)"],
+        "UPDATE t SET v = CAST(t AS int) WHERE id = 1",
+        "UPDATE t SET v = 77 WHERE id = 2",
+    ),
+    "a default calls a function": (
+        [
+            "CREATE TABLE t (id int PRIMARY KEY, v int)",
+            "INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)",
+            "CREATE FUNCTION all_of() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT sum(v) FROM t); END'",
+            "ALTER TABLE t ALTER v SET DEFAULT all_of()",
+        ],
+        "UPDATE t SET v = DEFAULT WHERE id = 1",
+        "UPDATE t SET v = 77 WHERE id = 2",
     ),
 }
 """Set-up, A's statement, B's statement, each between BEGIN and COMMIT: they meet where their words do not say so."""
