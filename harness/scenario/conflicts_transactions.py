@@ -63,7 +63,8 @@ def places(session: Session, footprints: Mapping[str, Footprint], levels: Mappin
     held: dict[tuple[str, int], set[Access]] = {}
     unclear = not _set_up(session, engines, states, held)
     murky = unclear or any(footprints[step.name].kind == "unknown" for step in session.steps)
-    opaque: set[tuple[str, str, int]] = set()
+    # Nobody asks what else a set-up's statements hold.
+    opaque = {(session.name, alias, number) for alias, number in held}
     made = []
     for index, step in enumerate(session.steps):
         footprint = footprints[step.name]

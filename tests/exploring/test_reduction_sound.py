@@ -379,6 +379,35 @@ def test_statements_that_meet_where_their_words_do_not_say_so(name: str, suite: 
     hold(suite, next(iter(cases(load(file), suite.servers.describe))))
 
 
+HELD = """
+title: Held since the set-up
+database: promptsales
+levels: {postgresql: [read committed]}
+deadline: 5
+setup:
+  - CREATE TABLE t (id int PRIMARY KEY, v int)
+  - CREATE TABLE o (id int PRIMARY KEY, v int)
+  - INSERT INTO t VALUES (1, 10)
+  - INSERT INTO o VALUES (1, 10)
+  - |
+    CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE o SET v = v + 1 WHERE id = 1; RETURN NEW; END'
+  - CREATE TRIGGER g AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()
+items: {o: SELECT v FROM o WHERE id = 1}
+schedule: all
+expect: {postgresql: {any: {}}}
+sessions:
+  A: {setup: [begin, UPDATE t SET v = 1 WHERE id = 1], steps: {A1: commit}}
+  B: {steps: {B1: SELECT 2, B2: SELECT v FROM o WHERE id = 1}}
+"""
+
+
+def test_what_the_set_up_of_a_session_has_done_shows_at_its_end(suite: Suite, tmp_path: Path) -> None:
+    """A trigger of it wrote another table."""
+    file = tmp_path / "held.yaml"
+    file.write_text(HELD, "utf-8")
+    hold(suite, next(iter(cases(load(file), suite.servers.describe))))
+
+
 def hold(suite: Suite, case: Case, sizes: tuple[int, int] | None = None) -> None:
     """Run all members of each class. ``sizes``: how many interleavings and classes there are."""
     classes = classes_of(case, conflicts_of(case, scout(suite, case)))
