@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError, StoreError
 from harness.evidence.model import Evidence, Status
 from harness.evidence.store import folder_name
-from harness.exploring.yaml_text import Block, Line, Lines, Row, dumped
 from harness.history import ENDINGS, EventKind
 from harness.runner.secrecy import HIDDEN
 from harness.scenario.files import SPEC
 from harness.scenario.model import Case, Schedule
 from harness.scenario.source import parse, read
 from harness.scenario.wanted import comparison
+from harness.scenario.yaml_text import Block, Line, Lines, Row, dumped
 from harness.schemas import folder_for
 from harness.suite import Suite
 

@@ -17,8 +17,8 @@ from yaml.emitter import ScalarAnalysis
 from harness.errors import ScenarioError
 from harness.scenario.forms import session_name
 from harness.scenario.model import Entry, Expectation, Hold, Made, Scenario, Schedule, Session, Statements, Step
-from harness.scenario.source import Loader
 from harness.scenario.written_expect import ANY
+from harness.scenario.yaml_text import Dumper, Line, Row
 
 _WIDTH = 120
 _LONG = 90
@@ -99,27 +99,13 @@ def _expectations(schedule: Schedule) -> list[Expectation]:
 # -- plain data, in the order in which people write it
 
 
-class _Line(dict[str, Any]):
-    """A mapping written on one line, if it fits."""
-
-
-class _Row(list[Any]):
-    """A list written on one line, if it fits."""
-
-
-class _Block(str):
-    """A text of SQL or of an output: a literal block, if it has several lines or a long one."""
-
-    __slots__ = ()
-
-
 def _scenario(scenario: Scenario) -> dict[str, Any]:
     full = {
         "title": scenario.title,
         "about": scenario.about,
-        "marks": _Row(mark for mark in scenario.marks if mark != "isolation"),
+        "marks": Row(mark for mark in scenario.marks if mark != "isolation"),
         "database": next(iter(scenario.placements[0].values())),
-        "levels": _Line({engine: _one(_Row(levels)) for engine, levels in scenario.levels.items()}),
+        "levels": Line({engine: _one(Row(levels)) for engine, levels in scenario.levels.items()}),
         "shared": scenario.shared,
         "data": scenario.data,
         "database_name": scenario.database_name,
@@ -161,34 +147,34 @@ def _session(session: Session) -> dict[str, Any]:
 
 def _step(step: Step) -> Any:
     text = str(step.bodies["*"])
-    return _Block(text) if text.strip() else _Line(run=text)
+    return _Block(text) if text.strip() else Line(run=text)
 
 
 def _schedules(scenario: Scenario) -> dict[str, Any]:
     if scenario.made:
-        return {"schedule": _Line(all="strict")}
+        return {"schedule": Line(all="strict")}
     return {"schedules": {schedule.name: _schedule(schedule) for schedule in scenario.schedules}}
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:
-    made = {"strict": schedule.strict, "steps": _Row(map(_entry, schedule.entries))}
-    return {**made, "expect": _by_engine(schedule.expect)} if schedule.expect else _Line(made)
+    made = {"strict": schedule.strict, "steps": Row(map(_entry, schedule.entries))}
+    return {**made, "expect": _by_engine(schedule.expect)} if schedule.expect else Line(made)
 
 
 def _entry(entry: Entry) -> Any:
     claims = {
         "blocks": entry.blocks,
         "until": entry.until or None,
-        "hold": _one(_Row(map(_hold, entry.holds)) or [None]),
+        "hold": _one(Row(map(_hold, entry.holds)) or [None]),
     }
-    said = _Line((key, value) for key, value in claims.items() if value is not None)
-    return _Line({entry.step: said}) if said else entry.step
+    said = Line((key, value) for key, value in claims.items() if value is not None)
+    return Line({entry.step: said}) if said else entry.step
 
 
 def _hold(hold: Hold) -> Any:
     if not hold.step:
         return "*"
-    return _Line(until=hold.step) if hold.notices is None else _Line(until=hold.step, notices=hold.notices)
+    return Line(until=hold.step) if hold.notices is None else Line(until=hold.step, notices=hold.notices)
 
 
 def _by_engine(expect: Mapping[str, Mapping[str, Expectation]]) -> dict[str, Any]:
@@ -202,29 +188,21 @@ def _by_engine(expect: Mapping[str, Mapping[str, Expectation]]) -> dict[str, Any
 
 def _expectation(expectation: Expectation) -> dict[str, Any]:
     if expectation.output is None:
-        return _Line()
+        return Line()
     return {"output": _one([_Block(text) for text in expectation.output])}
 
 
 # -- its text
 
 
-_MAP, _SEQ, _STR = (f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str"))
+class _Block(str):
+    """A text of SQL or of an output: a literal block, if it has several lines or a long one."""
+
+    __slots__ = ()
 
 
-class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML 1.1 or 1.2 would take for another type, and takes literal blocks wherever they are exact."""
-
-    yaml_implicit_resolvers = {
-        first: [*yaml.SafeDumper.yaml_implicit_resolvers.get(first, []), *Loader.yaml_implicit_resolvers.get(first, [])]
-        for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *Loader.yaml_implicit_resolvers}
-    }
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)  # the items of a list stand two to the right of its key
+class _Dumper(Dumper):
+    """Takes literal blocks wherever they are exact."""
 
     def analyze_scalar(self, scalar: str) -> ScalarAnalysis:
         # PyYAML quotes a text that has a tab, or a blank at a line's end. Literal blocks keep both.
@@ -239,9 +217,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_block(dumper: _Dumper, text: _Block) -> yaml.ScalarNode:
     literal = "\n" in text or len(text) > _LONG
-    return dumper.represent_scalar(_STR, str(text), style="|" if literal else None)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|" if literal else None)
 
 
 _Dumper.add_representer(_Block, _represent_block)
-_Dumper.add_representer(_Line, lambda dumper, data: dumper.represent_mapping(_MAP, data, flow_style=True))
-_Dumper.add_representer(_Row, lambda dumper, data: dumper.represent_sequence(_SEQ, data, flow_style=True))

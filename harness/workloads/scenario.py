@@ -34,7 +34,7 @@ def scenario_of(found: Found, observed: Observed, placed: Placed) -> str:
     'harness check FILE' takes it, and 'harness explore FILE' tries its interleavings. Raises DataError if there is nothing
     in it that two sessions could disagree about.
     """
-    from harness.exploring.yaml_text import Line, Lines, Row, dumped
+    from harness.scenario.yaml_text import Line, Lines, Row, dumped
 
     chosen = _chosen(found, observed)
     kept = _kept(chosen)
