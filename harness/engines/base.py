@@ -299,10 +299,11 @@ class Relation:
 
     ``shared``: columns of unique and exclusion constraints besides the primary key, and of foreign keys; all of them
     where such a column is generated from others.
-    ``triggers``: pairs of event (insert, update, delete) and routine. ``odd``: rules, row security, partitions,
-    inheritance, ``calls``: the routines that its checks, indexes, rules and the like call. ``looks``: what a view, or a
-    rule, is made of. ``late``: whether its constraints or triggers wait for the end of the transaction: ``always``,
-    ``if asked to`` (SET CONSTRAINTS), or not at all, which is empty.
+    ``triggers``: pairs of event (insert, update, delete) and routine. ``calls``: the routines that its checks, indexes,
+    rules and the like call. ``odd``: it has some of those, or rules, row security, partitions, inheritance, columns that
+    differ by large letters only, texts that are equal without being the same. ``looks``: what a view, or a rule, is made
+    of. ``late``: whether its constraints or triggers wait for the end of the transaction: ``always``, ``if asked to``
+    (SET CONSTRAINTS), or not at all, which is empty.
     """
 
     name: str

@@ -66,7 +66,9 @@ SELECT replace(lower(c.oid::regclass::text), '"', ''), c.relkind,
                WHERE d.adrelid = c.oid AND a.attgenerated = '' AND pg_get_expr(d.adbin, d.adrelid) ~ '[(]'),
   ARRAY(SELECT lower(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity = 'a'),
   (c.relhasrules AND c.relkind <> 'v') OR c.relrowsecurity OR c.relispartition OR c.relkind = 'p'
-    OR EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid),
+    OR EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid)
+    OR EXISTS (SELECT FROM pg_attribute a JOIN pg_collation k ON k.oid = a.attcollation
+               WHERE a.attrelid = c.oid AND NOT k.collisdeterministic),
   ARRAY(SELECT DISTINCT lower(p.proname) FROM pg_depend d JOIN pg_proc p ON p.oid = d.refobjid
         WHERE d.refclassid = 'pg_proc'::regclass AND p.oid >= 16384 AND (d.classid, d.objid) IN (
           SELECT 'pg_constraint'::regclass::oid, o.oid FROM pg_constraint o WHERE o.conrelid = c.oid
@@ -148,7 +150,8 @@ def catalog(connection: Connection) -> Catalog:
             tuple(sorted(set(_triggers(triggers)))),
             drawn,
             frozenset(always),
-            odd or bool(calls) or kind in "mf" or name in relations,  # names that differ by large letters only
+            # Names, of columns or relations, may differ by large letters only.
+            odd or bool(calls) or kind in "mf" or name in relations or len(set(columns)) < len(columns),
             frozenset(calls),
             frozenset(looks),
             _LATE[late or 0],

@@ -253,6 +253,11 @@ HOSTILE: dict[str, tuple[list[str], str, str]] = {
         "UPDATE t SET v = DEFAULT WHERE id = 1",
         "UPDATE t SET v = 77 WHERE id = 2",
     ),
+    "columns differ by large letters only": (
+        ['CREATE TABLE t ("ID" int PRIMARY KEY, id int, v int)', "INSERT INTO t VALUES (1, 5, 1), (2, 5, 2)"],
+        "UPDATE t SET v = 10 WHERE id = 5",
+        'UPDATE t SET v = v + 5 WHERE "ID" = 1',
+    ),
 }
 """Set-up, A's statement, B's statement, each between BEGIN and COMMIT: they meet where their words do not say so."""
 

@@ -138,6 +138,20 @@ def test_what_is_deferred_is_learned_and_makes_the_end_conflict_with_everything(
         assert conflicts_of(case, learned).conflict(step("end"), step("two")) == is_late
 
 
+def test_keys_that_are_equal_without_being_the_same_are_not_told_apart(scouted: Scouted) -> None:
+    """Only ICU makes such collations, and not every server has it: here the catalog is made to say so."""
+    for deterministic, what in (("true", "w named ab"), ("false", "w named")):
+        text = one("UPDATE named SET v = 1 WHERE id = 'ab'").replace(
+            "  - INSERT INTO parent",
+            "  - CREATE COLLATION lax (locale = 'C')\n"
+            f"  - UPDATE pg_collation SET collisdeterministic = {deterministic} WHERE collname = 'lax'\n"
+            "  - CREATE TABLE named (id text COLLATE lax PRIMARY KEY, v int)\n"
+            "  - INSERT INTO parent",
+            1,
+        )
+        assert told(scouted(text)[1]["one"]) == {what}
+
+
 def test_a_trigger_that_never_fired_may_do_anything(scouted: Scouted) -> None:
     """The step fails in every order, so nobody has seen what the trigger does."""
     _, learned = scouted(one("UPDATE fired SET v = 1 / (v - v) WHERE id = 1"))
