@@ -55,6 +55,7 @@ def explore(
     """Explore scenarios. Exit code 1 if a schedule is not as expected, or a proof fails."""
     from harness.exploring.explore import Plan
     from harness.exploring.model import Kind as Schedules
+    from harness.exploring.replay import check_writable
     from harness.scenario.files import scenario_files
     from harness.scenario.kinds import Kind, kind_of
     from harness.suite import Settings, Suite, parameters_of
@@ -80,6 +81,8 @@ def explore(
             raise ScenarioError(f"{' '.join(map(short, files))}: there is nothing to explore")
         if write is not None and any(write.resolve() == file.resolve() for file in found):
             raise ScenarioError(f"--write {write}: this is the scenario that is explored: give another file")
+        if write is not None:
+            check_writable(write)
         with progress("starting servers"):
             suite.prefetch(chosen)
         for base in chosen:
@@ -122,6 +125,7 @@ class _Exploring:
         self.prove = prove
         self.shrink = shrink
         self.write = write
+        self.written: set[Path] = set()
         self.console: Console = make_console()
         self.failed = False
         self.interrupted = False
@@ -198,7 +202,7 @@ class _Exploring:
 
         try:
             with progress(f"{explored.base.id}: looking for the smallest failing schedule") as now:
-                made = smallest(self.suite, explored, self.write, now)
+                made = smallest(self.suite, explored, self.write, now, self.written)
         except KeyboardInterrupt:
             self.interrupted = True
             tell("harness: interrupted: the smallest failing schedule was not found", error=True)

@@ -6,14 +6,15 @@ happened each time the smallest schedule was run.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError, StoreError
+from harness.errors import HarnessError, ScenarioError, StoreError
 from harness.evidence.model import Evidence, Status
 from harness.evidence.store import folder_name
 from harness.history import ENDINGS, EventKind
@@ -42,6 +43,10 @@ _AS_THEY_ARE = (
 # -- the text
 
 
+_OURS = "# The smallest schedule of "
+"""How a file begins that was made here."""
+
+
 def replay_text(suite: Suite, small: Case, whole: Case, evidences: Sequence[Evidence], wanted: Sequence[str]) -> str:
     """The YAML of a scenario that does what ``small`` does and expects what ``evidences`` show.
 
@@ -65,11 +70,14 @@ def replay_text(suite: Suite, small: Case, whole: Case, evidences: Sequence[Evid
         "break_cycle": small.scenario.break_cycle,
         "sessions": {session.name: _session(source, session.name, small) for session in small.scenario.sessions},
         "schedules": {small.schedule.name: Row(entry.step for entry in small.schedule.entries)},
-        "expect": {small.engine: {small.level: _expected(small, evidences)}},
+        "expect": {
+            small.engine: {small.level: _expected(small, evidences)},
+            **{engine: Line(finds="nothing") for engine in _levels(small) if engine != small.engine},
+        },
     }
     made = {key: value for key, value in made.items() if value not in ("", [], {}, None)}
     head = [
-        f"The smallest schedule of {Path(file).name} in which it goes wrong: {what}.",
+        f"{_OURS.removeprefix('# ')}{Path(file).name} in which it goes wrong: {what}.",
         "'harness run' on this file runs it; it passes when the same happens again.",
         f"The schedule that was found: {' '.join(entry.step for entry in whole.schedule.entries)}",
     ]
@@ -106,7 +114,9 @@ def _databases(source: Mapping[str, Any], case: Case) -> dict[str, Any]:
 
 
 def _levels(case: Case) -> dict[str, Any]:
-    return Line((placed.engine, placed.level) for placed in case.databases if placed.level)
+    """The case's own, and those of other engines as far as its file names them: it would have to expect something there."""
+    named = {case.engine, *case.scenario.levels}
+    return Line((placed.engine, placed.level) for placed in case.databases if placed.level and placed.engine in named)
 
 
 def _parameters(source: Mapping[str, Any], case: Case) -> dict[str, Any]:
@@ -226,15 +236,23 @@ def _sayable(value: Any) -> bool:
 # -- its file
 
 
-def smallest(suite: Suite, explored: Explored, write: Path | None, now: Callable[[str], None]) -> list[Shrunk]:
+def smallest(
+    suite: Suite,
+    explored: Explored,
+    write: Path | None,
+    now: Callable[[str], None],
+    taken: set[Path] | None = None,
+) -> list[Shrunk]:
     """For each kind of failure of an exploration the smallest schedule that shows it, written down and replayed.
 
+    ``taken``: the files that this command has written already, to which those of this one are added.
     Raises HarnessError if nothing can be run, StoreError if the file cannot be written.
     """
     from harness.exploring.shrink import shrink
     from harness.exploring.trial import scheduled
 
     made: list[Shrunk] = []
+    taken = set() if taken is None else taken
     told: set[str] = set()
     for kind in _kinds(explored):
         if kind in told or len(made) == MOST:
@@ -244,8 +262,12 @@ def smallest(suite: Suite, explored: Explored, write: Path | None, now: Callable
         shrunk = shrink(suite, case, wanted=[kind], now=now)
         told |= {kind, *shrunk.shown}
         # What has nothing to do with the schedule is told, and no file is written.
-        file = _place(suite, explored.base, write, sum(one.file is not None for one in made))
-        made.append(shrunk if shrunk.notes else replayed(suite, shrunk, file))
+        if shrunk.notes:
+            made.append(shrunk)
+            continue
+        file = _place(suite, explored.base, write, taken)
+        taken.add(file)
+        made.append(replayed(suite, shrunk, file))
     return made
 
 
@@ -259,10 +281,25 @@ def _kinds(explored: Explored) -> Iterable[str]:
     return dict.fromkeys([*strong, *weak])
 
 
-def _place(suite: Suite, base: Case, write: Path | None, number: int) -> Path:
+def _place(suite: Suite, base: Case, write: Path | None, taken: Collection[Path]) -> Path:
     """Where the file goes: what was asked for, or the results; the second one has a number."""
     file = write or suite.open_results() / f"{folder_name(base.id).replace('@', '-')}-smallest.yaml"
-    return file if number == 0 else file.with_stem(f"{file.stem}-{number + 1}")
+    numbered = (file if number == 1 else file.with_stem(f"{file.stem}-{number}") for number in count(1))
+    return next(one for one in numbered if one not in taken)
+
+
+def check_writable(file: Path) -> None:
+    """Before anything is run: whether the smallest scenario may go there. Raises ScenarioError."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise ScenarioError(f"--write {file}: this is a folder: name a file in it")
+        if file.exists() and not file.read_text(encoding="utf-8").startswith(_OURS):
+            raise ScenarioError(f"--write {file}: it is there already, and is none of ours: give another file")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise ScenarioError(f"--write {file}: it cannot be written: give another file")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"--write {file}: {getattr(error, 'strerror', '') or error}: give another file") from None
 
 
 def replayed(suite: Suite, shrunk: Shrunk, file: Path) -> Shrunk:

@@ -89,6 +89,8 @@ def test_what_fails_is_made_small_and_its_file_passes(cli: Run, tmp_path: Path) 
     assert "→ 2 sessions, 6 steps, 2 switches" in done.stdout
     assert "written to kept/small.yaml; replayed: the same" in done.stdout
     assert "run it: harness run kept/small.yaml" in done.stdout
+    text = (tmp_path / "kept" / "small.yaml").read_text("utf-8")
+    assert "blocks: [" in text  # who waited, or that nobody did, is said
     again = cli("run", "kept/small.yaml", "--quiet")
     assert again.returncode == 0, again.stdout
     assert "✓ small[promptsales@postgresql-read_committed-smallest]: lost update, as expected" in again.stdout
@@ -118,8 +120,25 @@ def test_a_proof(cli: Run, meeting: Path) -> None:
         (["meeting.yaml", "--level", "snapshot"], "it does not run at 'snapshot': read committed"),
         (["meeting.yaml", "--on", "promptads"], "it does not run on 'promptads': promptsales"),
         (["meeting.yaml", "--write", "meeting.yaml"], "this is the scenario that is explored: give another file"),
+        (["meeting.yaml", "--write", "bad.yaml"], "--write bad.yaml: it is there already, and is none of ours"),
+        (["meeting.yaml", "--write", "."], "--write .: this is a folder: name a file in it"),
+        (["meeting.yaml", "--write", "bad.yaml/x"], "--write bad.yaml/x: File exists: give another file"),
+        (["meeting.yaml", "--prove", "--first"], "--prove runs all interleavings, --first stops early"),
     ],
-    ids=["missing", "bad", "kind", "prove all", "prove some", "level", "database", "itself"],
+    ids=[
+        "missing",
+        "bad",
+        "kind",
+        "prove all",
+        "prove some",
+        "level",
+        "database",
+        "itself",
+        "other",
+        "folder",
+        "no folder",
+        "first",
+    ],
 )
 def test_what_cannot_be_explored_is_one_line(
     cli: Run, meeting: Path, tmp_path: Path, arguments: list[str], said: str

@@ -10,14 +10,17 @@ import yaml
 
 from harness.evidence.model import Status
 from harness.exploring.deltas import ddmin
-from harness.exploring.model import Task
+from harness.exploring.explore import Explorer, Plan
+from harness.exploring.journal import Journal
+from harness.exploring.model import Kind, Task
+from harness.exploring.pool import runner
 from harness.exploring.replay import smallest
 from harness.exploring.shrink import CONFIRMATIONS, shrink
 from harness.exploring.text import shrunk_lines
-from harness.exploring.trial import scheduled
+from harness.exploring.trial import bases, scheduled
 from harness.scenario.load import load
 from harness.scenario.model import Case
-from harness.suite import Suite
+from harness.suite import Settings, Suite
 
 from .conftest import LOST, Explore, written
 from .test_prove import EXAMPLE
@@ -289,3 +292,45 @@ step c2 { COMMIT; }
     replay = written(tmp_path, made.text)
     verdict = own.run(next(own.cases(replay))).evidence.verdict
     assert verdict.status is Status.passed, (verdict.mismatches, made.text)
+
+
+SEVERAL = """
+title: The cache may keep an old price
+databases: {sales: promptsales, cache: cache}
+setup:
+  sales: ["CREATE TABLE product (id int PRIMARY KEY, price int)", "INSERT INTO product VALUES (7, 100)"]
+  cache: ["SET price:7 100"]
+items:
+  price: {run: SELECT price FROM product WHERE id = 7, on: sales}
+  cached: {redis: GET price:7, on: cache}
+sessions:
+  service:
+    on: sales
+    steps:
+      look: {run: SELECT price FROM product WHERE id = 7, reads: price}
+      fill: {redis: "SET price:7 ${price}", on: cache, writes: cached}
+  editor:
+    on: sales
+    steps:
+      change: {run: UPDATE product SET price = 80 WHERE id = 7, writes: {price: 80}}
+      drop: {redis: "SET price:7 80", on: cache, writes: {cached: 80}}
+schedules: reduced
+expect: {postgresql: {allows: [read skew, lost update, write skew, non-repeatable read], holds: int(cached) == price}}
+"""
+
+
+def test_over_two_engines_only_what_its_file_names_is_expected(suite: Suite, tmp_path: Path) -> None:
+    environ = {f"{name.upper()}_URL": suite.servers.target(name).url for name in ("promptsales", "cache")}
+    own = Suite(Settings(root=tmp_path, results=tmp_path / "results", mode="external", environ=environ))
+    try:
+        base = bases(own, written(tmp_path, SEVERAL))[0]
+        explored = Explorer(base, Plan(Kind.all), runner(own, base, 1), Journal(own, base.id)).explore()
+        taken: set[Path] = set()
+        made = [one for _ in range(2) for one in smallest(own, explored, tmp_path / "small.yaml", str, taken)]
+    finally:
+        own.close()
+    assert [one.replayed for one in made] == [True] * len(made)
+    names = [one.file.name for one in made if one.file is not None]
+    assert names == ["small.yaml", *(f"small-{number}.yaml" for number in range(2, len(made) + 1))]
+    assert {file.name for file in taken} == {*names}
+    assert "levels: {postgresql: read committed}" in made[0].text
