@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import ScenarioError
 from harness.scenario import expressions
-from harness.scenario.conflicts_model import NOTHING, Access, Footprint, Table
+from harness.scenario.conflicts_model import ANYWHERE, NOTHING, Access, Footprint, Table
 from harness.scenario.conflicts_mongodb import read_mongodb
 from harness.scenario.conflicts_redis import Line
 from harness.scenario.conflicts_setup import routines_made, tables_made
@@ -83,8 +83,24 @@ class Reader:
             made |= self._session(session)
         for item in items:  # read at the end: the order of their rows may show who wrote first
             body = item.bodies.get(self._engine_of[item.database], item.bodies.get("*"))
-            self._body(body, item.database, {}, frozenset())
+            footprint = self._body(body, item.database, {}, frozenset())
+            if self._looks_further(body, item.database, footprint):
+                everywhere = {access.where for one in made.values() for access in one.accesses}
+                self._loose |= {where for where in everywhere if where.partition(".")[0] in (item.database, ANYWHERE)}
         return widened(made, self._loose)
+
+    def _looks_further(self, body: Body | None, alias: str, footprint: Footprint) -> bool:
+        """Whether an item may look at the rows of tables that it does not name: through a view, a function."""
+        if self._engine_of[alias] not in DIALECTS or not isinstance(body, str):
+            return False
+        tables = self._tables.get(alias, {})
+        named = (tables.get(access.where.partition(".")[2]) for access in footprint.accesses)
+        words = {*re.findall(r"\w+", body.lower())}
+        return (
+            footprint.everything
+            or not words.isdisjoint(self._own.get(alias, ()))
+            or any(table is None or not table.key for table in named)
+        )
 
     def _session(self, session: Session) -> dict[str, Footprint]:
         steps = (*session.setup, *session.steps, *session.teardown)

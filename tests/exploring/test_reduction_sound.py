@@ -170,6 +170,7 @@ WHOLE = [
     "INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)",
     "CREATE FUNCTION whole(one t) RETURNS int LANGUAGE sql STABLE AS 'SELECT sum(v)::int FROM t'",
 ]
+APART = ("UPDATE t SET v = 1 WHERE id = 1", "UPDATE t SET v = 2 WHERE id = 2")
 
 HOSTILE: dict[str, tuple[list[str], str, str]] = {
     "a unique column is made of another one": (
@@ -258,6 +259,15 @@ HOSTILE: dict[str, tuple[list[str], str, str]] = {
         "UPDATE t SET v = 10 WHERE id = 5",
         'UPDATE t SET v = v + 5 WHERE "ID" = 1',
     ),
+    "an item shows the order of rows through a view": (
+        [*WHOLE, "CREATE VIEW shown AS SELECT string_agg(id::text, '') FROM t"],
+        *APART,
+    ),
+    "an item shows the order of rows through a function": (
+        [*WHOLE, "CREATE FUNCTION shown() RETURNS text LANGUAGE sql AS 'SELECT string_agg(id::text, '''') FROM t'"],
+        *APART,
+    ),
+    "an item shows where the rows lie": ([*WHOLE, "CREATE TABLE ctid (id int)"], *APART),
 }
 """Set-up, A's statement, B's statement, each between BEGIN and COMMIT: they meet where their words do not say so."""
 
@@ -373,6 +383,11 @@ def test_statements_that_meet_where_their_words_do_not_say_so(name: str, suite: 
     document = yaml.safe_load(HEAD.replace("LEVEL", "read committed"))
     document |= {"setup": setup, "schedule": "all", "expect": {"postgresql": {"any": {}}}}
     document["items"] = {"all": "SELECT id, v FROM t ORDER BY id", "sum": "SELECT sum(v) FROM t"}
+    last = setup[-1].split()[2]
+    if shown := {"shown": "SELECT * FROM shown", "shown()": "SELECT shown()", "ctid": "SELECT id, ctid FROM t"}.get(
+        last
+    ):
+        document["items"]["shown"] = shown
     if any("TABLE o" in text for text in setup):
         document["items"]["o"] = "SELECT v FROM o WHERE id = 3"
     document["sessions"] = {
