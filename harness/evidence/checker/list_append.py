@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.evidence.checker.graph import RW, WR, WW, Graph
 from harness.evidence.checker.inference import Lost, Reason, Singles, committed, shown
-from harness.evidence.checker.lists import NOBODY, List, Value, distinct, first_repeated, reason
+from harness.evidence.checker.lists import NOBODY, List, Value, distinct, first_repeated, misplaced, reason
 from harness.evidence.checker.model import Key, Observed, Status
 
 
@@ -168,12 +168,43 @@ class ListAppend:
                 f"{second} read {shown(clash[1])}: neither can have become the other by appends",
             )
         if one.values:
-            self._elements(number, [(one.readers[at], longest), *odd])
+            reads = [(one.readers[at], longest), *odd]
+            self._elements(number, reads)
+            if one.early:
+                safe = min(safe, self._own_order(number, reads))
         repeated = first_repeated(longest)
         if repeated is not None:
             safe = min(safe, repeated)
         one.order = longest[:safe]
         one.whole = safe == len(longest)
+
+    def _own_order(self, number: int, reads: list[tuple[int, Value]]) -> int:
+        """What a transaction appended is there in its order, and nothing of it without what it had appended before.
+
+        How much of the longest read, the first one, that is true of.
+        """
+        one, key = self.lists[number], self.keys[number]
+        own: dict[int, list[Hashable]] = {}
+        for element in one.early:
+            writer = one.writers[element]
+            if writer >= 0 and not self.failed[writer] and writer not in own:
+                own[writer] = one.appended(self.transactions[writer], key, writer)
+        safe = len(reads[0][1])
+        told: set[int] = set()
+        for reader, value in reads:
+            for place, writer, missing in misplaced(value, own, one):
+                if value is reads[0][1]:
+                    safe = min(safe, place)
+                if writer not in told and self.singles.wanted("incompatible-order"):
+                    names = self.transactions[reader].name, self.transactions[writer].name
+                    self.singles.keep(
+                        "incompatible-order",
+                        (writer, reader),
+                        f"{names[0]} read {shown(value)} of {shown(key)}",
+                        f"{names[1]} appended {shown(missing)} to it before {shown(value[place])}",
+                    )
+                told.add(writer)
+        return safe
 
     def _elements(self, number: int, reads: list[tuple[int, Value]]) -> None:
         """Elements that nobody appended, that failed transactions did, or that are there twice."""
@@ -292,7 +323,7 @@ class ListAppend:
                 if writer >= 0 and present[writer]:
                     add(WR, writer, reader, number)
                 if element in early and writer >= 0:
-                    self._intermediate(number, reader, writer, element)
+                    self._intermediate(number, reader, writer, value)
             if size > length or (size == length and not one.whole):
                 continue
             place = size
@@ -309,12 +340,12 @@ class ListAppend:
         if at_end:
             self.graph.every(RW, list(at_end), one.unseen, number)
 
-    def _intermediate(self, number: int, reader: int, writer: int, element: Hashable) -> None:
-        if self.failed[writer] or not self.singles.wanted("G1b"):
-            return
-        key = shown(self.keys[number])
-        names = self.transactions[reader].name, self.transactions[writer].name
+    def _intermediate(self, number: int, reader: int, writer: int, value: Value) -> None:
+        element, key = value[-1], shown(self.keys[number])
         own = [op.value for op in self.transactions[writer].ops if op.f == "append" and op.key == self.keys[number]]
+        if self.failed[writer] or own[-1] in value or not self.singles.wanted("G1b"):
+            return
+        names = self.transactions[reader].name, self.transactions[writer].name
         self.singles.keep(
             "G1b",
             (writer, reader),

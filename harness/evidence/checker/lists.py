@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,26 @@ class List:
         """Who saw an element, and as what; those who saw least first."""
         pairs = zip(self.readers, self.values, strict=True)
         return sorted(((reader, value) for reader, value in pairs if element in value), key=lambda pair: len(pair[1]))
+
+    def appended(self, transaction: Transaction, key: Key, writer: int) -> list[Hashable]:
+        """What a transaction, the one at the position ``writer``, appended and nobody else did, in its order."""
+        values = [op.value for op in transaction.ops if op.f == "append" and op.key == key]
+        return [value for value in values if self.writers[value] == writer]
+
+
+def misplaced(value: Value, own: Mapping[int, Sequence[Hashable]], one: List) -> Iterator[tuple[int, int, Hashable]]:
+    """Where elements stand without what their transaction appended before them: the place, who it is, what should be there.
+
+    ``own``: what each transaction that is looked at appended, in its order.
+    """
+    come: dict[int, set[Hashable]] = {writer: set() for writer in own}
+    for place, element in enumerate(value):
+        writer = one.writers.get(element, NOBODY)
+        if writer in own and element not in come[writer]:  # one that is there twice is told as such
+            missing = own[writer][len(come[writer])]
+            come[writer].add(element)
+            if missing != element:
+                yield place, writer, missing
 
 
 def first_repeated(value: Value) -> int | None:

@@ -227,6 +227,34 @@ def test_after_contradictory_reads_only_what_they_agree_on_is_an_order() -> None
     assert counts("ax1 ry1", "ax2", "ax3 ay1", "rx13", "rx123") == {"incompatible-order": 1}
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("ax1 ax2", "rx2"),
+        ("ax3 ax4", "rx43"),
+        ("ax3 ax4", "rx43 ax5", "rx435"),
+        ("ax3 ax4", "rx435", "ax5"),
+        ("?ax3 ax4 ax6", "rx365", "ax5"),
+    ],
+    ids=lambda texts: "; ".join(texts),
+)
+def test_what_a_transaction_appended_is_there_in_its_order_and_without_gaps(texts: tuple[str, ...]) -> None:
+    report = check(history(*texts))
+    assert report.counts["incompatible-order"] >= 1
+    proofs = "\n".join(line for one in report.found for line in one.proof)
+    assert "and nothing after it" not in proofs
+
+
+def test_what_a_transaction_appended_before_stands_before_it_in_the_proof() -> None:
+    assert only(check(history("ax3 ax4", "rx43")))[-2:] == [
+        '  - T1 read [4 3] of "x".',
+        "  - However, T0 appended 3 to it before 4: a contradiction!",
+    ]
+    assert counts("ax1 ax2", "rx", "rx12") == {}
+    assert counts("ax1 ax2 ax3", "rx1121323") == {"duplicate-elements": 3}
+    assert counts("!ax1 ax2", "rx2") == {"G1a": 1}  # it failed, whatever is left of it
+
+
 def test_an_append_over_one_that_failed_is_dirty_even_past_one_of_unknown_end() -> None:
     assert counts("!ax1", "?ax2", "ax3", "rx13") == {"dirty-update": 1, "G1a": 1}
     assert counts("!ax1", "?ax2", "ax3", "rx123") == {"dirty-update": 1, "G1a": 1}
