@@ -23,7 +23,7 @@ from harness.evidence.checker.inference import Infer, Inference
 from harness.evidence.checker.levels import excluded, possible, severity
 from harness.evidence.checker.model import Found, Observed, Report, Status, Workload
 from harness.evidence.checker.orders import add_process, add_realtime, precedes
-from harness.evidence.checker.part import part
+from harness.evidence.checker.part import Part, part
 from harness.evidence.checker.proof import of_cycle, of_lost, of_single
 from harness.evidence.checker.search import components, large
 
@@ -102,8 +102,12 @@ def _cycles(
 ) -> Cycles:
     conditions = set(observed.predicates)
     numbers = (number for number, key in enumerate(inference.keys) if key in conditions)
-    cycles = Cycles(examples, frozenset(numbers))
     graph, transactions = inference.graph, observed.transactions
+
+    def only_read(position: int) -> bool:
+        return all(op.f == "r" for op in transactions[position].ops)
+
+    cycles = Cycles(examples, frozenset(numbers), only_read)
     tell("looking for cycles")
     out: list[list[int]] = [[] for _ in range(graph.size)]
     for sources, targets in zip(graph.sources, graph.targets, strict=True):
@@ -154,7 +158,7 @@ def _report(
     found.sort(key=lambda one: severity(one.name))
     statuses = [transaction.status for transaction in observed.transactions]
     notes = list(inference.notes)
-    facets = {*counts, *_facets(observed, inference, cycles, notes)}
+    facets = {*counts, *_facets(inference, cycles, notes)}
     for name in cycles.limited:
         notes.append(f"the search for {name} came to its limit: there may be more than were counted")
     return Report(
@@ -174,46 +178,53 @@ def _report(
     )
 
 
-def _facets(observed: Observed, inference: Inference, cycles: Cycles, notes: list[str]) -> set[str]:
+def _facets(inference: Inference, cycles: Cycles, notes: list[str]) -> set[str]:
     """What cycles are besides, for the levels that they exclude; they are not counted by these names.
 
     A reader that saw one of a transaction's writes and missed another one had a fractured read; if it missed it in a read
     after the first one that showed it anything of that transaction, what it had observed vanished. A cycle in which at
-    most one transaction only read is Adya's G-update.
+    most one transaction only read is Adya's G-update; one of wr with one rw is what causal consistency forbids.
     """
-    found: set[str] = set()
-    for name, kept in cycles.kept.items():
-        for _, positions, _ in kept if name in ("G2-item", "G2", "G-nonadjacent") else ():
-            readers = (all(op.f == "r" for op in observed.transactions[position].ops) for position in positions)
-            if sum(readers) <= 1:
-                found.add("G-update")
-    if cycles.counts or inference.lost:
-        for writer, reader, place in _missed(inference, notes):
-            seen, missed = inference.sight(writer, reader, place)
-            if seen >= 0 and missed >= 0:
-                found.add("fractured-read")
-                if seen < missed:
-                    found.add("observed-transaction-vanishes")
-                    break
+    found = set(cycles.facets)
+    whole = part(inference.graph, (WW, WR, RW)) if cycles.counts or inference.lost else None
+    if whole is None:
+        return found
+    if _updates_alone(whole, cycles.only_read):
+        found.add("G-update")
+    for writer, reader, place in _missed(whole, notes):
+        seen, missed = inference.sight(writer, reader, place)
+        if seen >= 0 and missed >= 0:
+            found.add("fractured-read")
+            if seen < missed:
+                found.add("observed-transaction-vanishes")
+                break
     return found
 
 
-def _missed(inference: Inference, notes: list[str]) -> Iterator[tuple[int, int, int]]:
+def _updates_alone(whole: Part, only_read: Callable[[int], bool]) -> bool:
+    """Whether there is a cycle with an rw in which every transaction wrote."""
+    wrote = [node >= whole.transactions or not only_read(node) for node in whole.nodes]
+    out = [
+        [far for far in targets if wrote[far]] if wrote[near] else []
+        for near, targets in enumerate(whole.merged((WW, WR, RW)))
+    ]
+    component = components(out)
+    return any(component[near] == component[far] for near, far in whole.edges(RW))
+
+
+def _missed(whole: Part, notes: list[str]) -> Iterator[tuple[int, int, int]]:
     """Whose writes transactions did not see in cycles of data: the writer, the reader, the number of the object."""
-    found = part(inference.graph, (WW, WR, RW))
-    if found is None:
-        return
     left = MOST_MISSED
-    for near, far in found.edges(RW):
-        targets = (far,) if found.nodes[far] < found.transactions else found.out[VIA][far]
+    for near, far in whole.edges(RW):
+        targets = (far,) if whole.nodes[far] < whole.transactions else whole.out[VIA][far]
         for target in targets:
-            for place in found.places[RW][near * len(found.nodes) + far]:
+            for place in whole.places[RW][near * len(whole.nodes) + far]:
                 if left == 0:
                     notes.append("too many writes were not seen: whether observed transactions vanished is not certain")
                     return
                 left -= 1
                 if target != near:
-                    yield found.nodes[target], found.nodes[near], place
+                    yield whole.nodes[target], whole.nodes[near], place
 
 
 def _validate(observed: Observed) -> None:

@@ -260,6 +260,8 @@ class _Search:
         for step in steps:
             edge = (step.kind, nodes[step.source], nodes[step.target])
             self.cycles.closed[edge] = min(stage, self.cycles.closed.get(edge, 9))
+        if stage == 2 and not self.orders and all(self.carried(step) for step in steps):
+            self.cycles.facets.add("causality-violation")
         members = frozenset(step.source for step in whole)
         if self.cycles.told.get(members, 9) <= stage:
             return
@@ -267,6 +269,10 @@ class _Search:
         if not self.is_lost(whole):
             first = min(range(len(whole)), key=lambda place: whole[place].source)
             self.cycles.add(name(whole), whole[first:] + whole[:first])
+
+    def carried(self, step: Step) -> bool:
+        """Whether it is an anti-dependency, or something that was read leads along it."""
+        return step.kind != WW or step.source * self.size + step.target in self.part.places[WR]
 
     def is_lost(self, steps: Sequence[Step]) -> bool:
         """Whether it is a lost update, which is told as such: all between transactions that lost one, on that object."""

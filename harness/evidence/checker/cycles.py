@@ -7,11 +7,14 @@ storage for geo-replicated systems*, SOSP 2011).
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from harness.evidence.checker.graph import PROCESS, REALTIME, RW, VIA, WR
+
+UPDATES: Final = frozenset({"G-nonadjacent", "long-fork", "G2-item", "G2"})
+"""Cycles that are Adya's G-update if at most one of their transactions only read."""
 
 
 class Step(NamedTuple):
@@ -29,6 +32,8 @@ class Cycles:
 
     examples: int
     predicates: frozenset[int] = frozenset()  # the numbers of objects that are conditions
+    only_read: Callable[[int], bool] = lambda _: False  # whether a transaction wrote nothing
+    facets: set[str] = field(default_factory=set)  # what there is besides, by names that are not counted
     counts: dict[str, int] = field(default_factory=dict)
     kept: dict[str, list[tuple[int, tuple[int, ...], tuple[Step, ...]]]] = field(default_factory=dict)
     limited: list[str] = field(default_factory=list)  # names whose search came to its limit
@@ -40,6 +45,8 @@ class Cycles:
         if name.startswith("G2-item") and any(self.on_predicate(step) for step in cycle):
             name = name.replace("G2-item", "G2")
         self.counts[name] = self.counts.get(name, 0) + 1
+        if name in UPDATES and sum(self.only_read(step.source) for step in cycle) <= 1:
+            self.facets.add("G-update")
         kept = self.kept.setdefault(name, [])
         insort(kept, (len(cycle), tuple(step.source for step in cycle), tuple(cycle)))
         del kept[self.examples :]

@@ -11,7 +11,8 @@ others. The lattice and the anomalies are those of Elle (its ``consistency_model
   prefix, parallel snapshot isolation. Cerone, Gotsman, *Analysing Snapshot Isolation* (JACM 2018): what cycles those forbid.
 - Daudjee, Salem, *Lazy Database Replication with Snapshot Isolation* (VLDB 2006): strong, and strong session.
 
-It differs where Elle is incomplete or guesses: parallel snapshot isolation forbids cycles with one rw (Cerone and Gotsman);
+It differs where Elle is incomplete or guesses: parallel snapshot isolation forbids cycles with one rw (Cerone and Gotsman),
+causal those whose other edges are wr; monotonic view forbids that what was observed vanishes (Adya's G-monotonic);
 versions that are cyclic only because writes follow reads are circular information flow, so read uncommitted stays possible;
 a read that contradicts its own transaction is at least a read skew. Names are SQL's as this house uses them: "repeatable
 read" is Adya's PL-2.99, not what a product calls so.
@@ -82,6 +83,7 @@ FORBIDS: Final[Mapping[str, tuple[str, ...]]] = {
     "monotonic atomic view": ("observed-transaction-vanishes",),
     "cursor stability": ("lost-update",),
     "read atomic": ("internal", "fractured-read"),
+    "causal": ("causality-violation",),
     "update atomic": ("lost-update",),
     "prefix": ("long-fork",),
     "consistent view": ("G-single",),
@@ -130,6 +132,7 @@ IMPLIES: Final[Mapping[str, tuple[str, ...]]] = {
     "lost-update": ("G-single",),
     "internal": ("G-single",),
     "wrong-total": ("G-single",),
+    "causality-violation": ("G-single",),
     "fractured-read": ("G-single",),
     "observed-transaction-vanishes": ("fractured-read",),
     "dirty-update": ("G1a",),

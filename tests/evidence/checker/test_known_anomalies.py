@@ -289,6 +289,36 @@ def test_a_cycle_with_two_readers_leaves_update_serializability() -> None:
     assert "parallel snapshot isolation" in report.possible
 
 
+def test_a_long_fork_whose_readers_wrote_excludes_update_serializability() -> None:
+    report = check(history("ax1", "ay1", "rx1 ry az1", "rx ry1 aw1"))
+    assert report.counts == {"long-fork": 1}
+    assert "update serializable" in report.excluded
+    assert "update serializable" in check(history("ax1", "ay1", "rx1 ry az1", "rx ry1")).excluded
+
+
+def test_one_cycle_of_updates_among_many_with_readers_excludes_update_serializability() -> None:
+    forks = [
+        text
+        for key in "abcdef"
+        for text in (f"a{key}1", f"a{key.upper()}1", f"r{key}1 r{key.upper()}", f"r{key} r{key.upper()}1")
+    ]
+    assert "update serializable" not in check(history(*forks), examples=3).excluded
+    wide = ["ax1", "ay1", "rx1 ry az1", "rx ry1 aw1"]
+    assert "update serializable" in check(history(*forks, *wide), examples=3).excluded
+
+
+def test_what_was_read_leads_to_what_must_be_seen() -> None:
+    """Causality: who saw what T1 wrote after it had seen T0 must see T0, too."""
+    report = check(history("ax1", "rx1 ay1", "ry1 rx"))
+    assert report.counts == {"G-single": 1}
+    assert "causal" in report.excluded
+    assert "read atomic" not in report.excluded
+    assert "prefix" not in report.possible
+    late = check(history("ax1 az1", "az2 ay1", "ry1 rx", "rz12"))  # T1 came after T0, but had not seen it
+    assert late.counts == {"G-single": 1}
+    assert "causal" not in late.excluded
+
+
 def test_a_fractured_read_excludes_atomic_visibility_and_other_read_skews_do_not() -> None:
     fractured = check(history("rx ry1", "ax1 ay1"))
     assert fractured.counts == {"G-single": 1}
