@@ -146,10 +146,21 @@ SCENARIOS: dict[str, list[str]] = {
     "logs": [session("A", LOGGED_1, "commit"), session("B", LOGGED_2, "SELECT v FROM g WHERE id = 2", "commit")],
 }
 HANGS = ("foreign key", "unique besides the key", "trigger", "logs")
-LEVELS = ("read committed", "repeatable read", "serializable")
+RC, RR, SSI = "read committed", "repeatable read", "serializable"
+LEVELS = {
+    "lost update": (RC, SSI),
+    "write skew": (RR, SSI),
+    "phantom": (RR, SSI),
+    "deadlock": (RC, SSI),
+    "snapshot at the first statement": (RR, SSI),
+    "snapshot and single statements": (RR,),
+    "foreign key": (RC, SSI),
+    "logs": (RC, SSI),
+}
+"""Where a scenario can go wrong; those that are about waiting and order, at read committed: there the fewest pairs
+conflict."""
 FEWER = {
     ("lost update", "read committed"): (20, 8),
-    ("write skew", "read committed"): (20, 3),
     ("write skew", "repeatable read"): (20, 3),
     ("phantom", "repeatable read"): (10, 3),
     ("logs", "read committed"): (10, 1),
@@ -365,8 +376,7 @@ def classes_of(case: Case, conflicts: Conflicts) -> dict[tuple[str, ...], list[t
     return classes
 
 
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(("name", "level"), [(name, level) for name in SCENARIOS for level in LEVELS.get(name, (RC,))])
 def test_interleavings_of_one_class_have_one_outcome(name: str, level: str, suite: Suite, tmp_path: Path) -> None:
     tables, sessions = HANGING if name in HANGS else ROWS, SCENARIOS[name]
     file = tmp_path / "proved.yaml"
@@ -436,9 +446,9 @@ def hold(suite: Suite, case: Case, sizes: tuple[int, int] | None = None) -> None
     shared = Shared(suite, case)
     try:
         for kept, members in classes.items():
-            if len(members) > 1:
-                expected = shared.run(kept)
-                for order in members:
-                    assert (order, shared.run(order)) == (order, expected)
+            others = [order for order in members if order != kept]
+            expected = shared.run(kept) if others else None
+            for order in others:
+                assert (order, shared.run(order)) == (order, expected)
     finally:
         shared.stage.close()
