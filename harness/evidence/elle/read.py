@@ -209,11 +209,26 @@ def _keys(said: Any, file: Path) -> list[Key]:
 
 
 def _total(transactions: tuple[Transaction, ...], notes: list[str]) -> int | None:
-    """Of Jepsen's bank, which does not say what the accounts have together: what the first read of all of them shows."""
+    """Of Jepsen's bank, which does not say what the accounts have together: what most reads of all of them show.
+
+    All accounts are those that any read shows; a read of fewer tells nothing of the total.
+    """
+    reads: list[tuple[str, dict[Key, Any]]] = []
     for one in transactions:
-        balances = [op.value for op in one.ops if op.f == "r"]
-        if one.status is Status.ok and balances and all(isinstance(balance, int | float) for balance in balances):
-            total = sum(balances)
-            notes.append(f"the file does not say what all accounts have together: {total}, as {one.name} reads")
-            return int(total) if total == int(total) else None
-    return None
+        balances = {op.key: op.value for op in one.ops if op.f == "r"}
+        if one.status is Status.ok and balances and all(isinstance(value, int | float) for value in balances.values()):
+            reads.append((one.name, balances))
+    accounts = {key for _, balances in reads for key in balances}
+    names: dict[int | float, list[str]] = {}  # by the sum, who read it
+    for name, balances in reads:
+        if len(balances) == len(accounts):
+            names.setdefault(sum(balances.values()), []).append(name)
+    if not names:
+        return None
+    total = max(names, key=lambda one: len(names[one]))
+    said = f"the file does not say what all accounts have together: {total}, as {names[total][0]} reads"
+    if len(names) > 1:
+        same = sum(map(len, names.values()))
+        said += f"; of {same} reads of all accounts {len(names[total])} show that, and the others contradict it"
+    notes.append(said)
+    return int(total) if total == int(total) else None

@@ -141,7 +141,32 @@ def test_jepsens_bank(tmp_path: Path, name: str) -> None:
         (),
         (MicroOp("r", 0, 5), MicroOp("r", 1, 20)),
     ]
-    assert made.notes == ["the file does not say what all accounts have together: 30, as T0 reads"]
+    assert made.notes == [
+        "the file does not say what all accounts have together: 30, as T0 reads;"
+        " of 2 reads of all accounts 1 show that, and the others contradict it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reads", "total", "note"),
+    [
+        (["{1 50, 2 50}", "{1 50, 2 50, 3 50}", "{1 40, 2 60, 3 50}"], 150, "150, as T1 reads"),
+        (
+            ["{1 40, 2 50}", "{1 50, 2 50}", "{1 60, 2 40}"],
+            100,
+            "100, as T1 reads; of 3 reads of all accounts 2 show that, and the others contradict it",
+        ),
+    ],
+    ids=["of fewer accounts", "of another sum"],
+)
+def test_the_total_of_jepsens_bank_is_what_most_reads_of_all_accounts_show(
+    tmp_path: Path, reads: list[str], total: int, note: str
+) -> None:
+    file = tmp_path / "bank.edn"
+    file.write_text("".join(f"{{:type :ok, :f :read, :process 0, :value {value}}}\n" for value in reads))
+    made = read_file(file)
+    assert made.observed.total == total
+    assert f"the file does not say what all accounts have together: {note}" in made.notes
 
 
 def test_jepsens_counter(tmp_path: Path) -> None:
