@@ -103,6 +103,25 @@ def _transaction(pair: Pair, workload: Workload) -> tuple[MicroOp, ...]:
     return tuple(made)
 
 
+def keep_apart(pairs: Sequence[Pair], operations: Sequence[tuple[MicroOp, ...]]) -> None:
+    """Raise Unreadable if one object was given two values that are equal and yet not the same, as true, 1 and 1.0 are."""
+    odd: dict[Any, dict[Any, str]] = {}  # of objects that were given anything but whole numbers and texts
+    for ops in operations:
+        for op in ops:
+            if type(op.value) not in _PLAIN and op.f in ("append", "w"):
+                odd.setdefault(op.key, {}).setdefault(op.value, repr(op.value))
+    if not odd:
+        return
+    for pair, ops in zip(pairs, operations, strict=True):
+        for op in ops:
+            same = odd[op.key].get(op.value) if op.f in ("append", "w") and op.key in odd else None
+            if same is not None and same != repr(op.value):
+                value, other = short(op.value), same.lower()
+                raise _wrong(
+                    pair, f"{short(op.key)} is given {value}, and {other} elsewhere: reads cannot tell them apart"
+                )
+
+
 # -- values. Each function gives what the model wants, or _BAD
 
 _BAD: Any = object()

@@ -17,12 +17,13 @@ from harness.errors import Location, ScenarioError
 from harness.evidence.checker.model import Key, Observed, Status, Transaction, Workload
 from harness.evidence.elle import edn, json_forms
 from harness.evidence.elle.edn import Unreadable
-from harness.evidence.elle.micro import frozen, infer, micro_ops
+from harness.evidence.elle.micro import frozen, infer, keep_apart, micro_ops
 from harness.evidence.elle.pairing import Paired, paired
 
 _JSON_NAMES = (".json", ".jsonl", ".ndjson")
 _LOOKS_LIKE_JSON = re.compile(r'\s*+(?:\[\s*+)?\{\s*+"')
 _LOOKS_LIKE_EDN = re.compile(r"\s*+[\[(]?\s*+\{\s*+:")
+_NAMED = re.compile(r'\[\s*+:(?:append|r|w|inc)[\s,]++(:[^\s,()\[\]{}";]++|"[^"\\]*+")')
 
 Now = Callable[[str], None]
 
@@ -50,11 +51,24 @@ def read_file(file: Path, workload: Workload | None = None, now: Now | None = No
         with _no_collection():
             if _is_json(file, text):
                 return _json(file, text, workload, now)
-            return _made(paired(edn.forms(text), _heard(now, file)), file, workload)
+            made = _made(paired(edn.forms(text), _heard(now, file)), file, workload)
+            if any(type(op.key) is str for one in made.observed.transactions for op in one.ops):
+                _names_apart(text)
+            return made
     except Unreadable as error:
         _refuse(file, text, error.message, error.offset)
     except RecursionError:
         raise ScenarioError(f"{file}: too many collections within each other: this is no history") from None
+
+
+def _names_apart(text: str) -> None:
+    """Raise Unreadable if an object is called both ``:x`` and ``"x"``: they may be two."""
+    found: dict[str, str] = {}
+    for match in _NAMED.finditer(text):
+        said = match[1]
+        name = said.strip(':"')
+        if found.setdefault(name, said) != said:
+            raise Unreadable(f"{said} is called {found[name]} before: one object, or two?", match.start(1))
 
 
 def _text(file: Path) -> str:
@@ -135,13 +149,16 @@ def _made(all_: Paired, file: Path, workload: Workload | None) -> Read:
     kind = workload or _workload_in(about, file) or infer(all_.pairs)
     if not all_.pairs and not about:
         raise ScenarioError(f"{file}: there is no operation in it: a history has one map a line, {{:type :invoke, …}}")
+    operations = [micro_ops(pair, kind) for pair in all_.pairs]
+    if kind in (Workload.list_append, Workload.rw_register):
+        keep_apart(all_.pairs, operations)
     names = {number: name for number, name in _couples(about.get("processes"), file)}
     transactions = tuple(
         Transaction(
             index,
             names.get(pair.process, pair.process),
             pair.status,
-            micro_ops(pair, kind),
+            operations[index],
             pair.invoked,
             pair.completed,
             pair.began,

@@ -350,3 +350,36 @@ def test_whoever_waits_hears_how_far_it_is(tmp_path: Path) -> None:
     heard: list[str] = []
     read_file(file, now=heard.append)
     assert heard == ["reading h.edn: 5,000 operations", "reading h.edn: 10,000 operations"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("[:append 1 true]", "[:append 1 1]", "operation 2: 1 is given 1, and true elsewhere"),
+        ("[:append 1 1]", "[:append 1 true]", "operation 1: 1 is given 1, and true elsewhere"),
+        ("[:w 1 1]", "[:w 1 1.0]", "operation 1: 1 is given 1, and 1.0 elsewhere"),
+        ("[:w :x 1]", '[:w "x" 2]', '"x" is called :x before: one object, or two?'),
+        ('[:r "x" nil]', "[:append :x 2]", ':x is called "x" before: one object, or two?'),
+    ],
+    ids=["a truth and a number", "a number and a truth", "a number and a fraction", "a keyword", "a text"],
+)
+def test_what_reads_could_not_tell_apart_is_refused(tmp_path: Path, first: str, second: str, words: str) -> None:
+    text = "".join(f"{{:type :ok, :process 0, :f :txn, :value [{one}]}}\n" for one in (first, second))
+    with pytest.raises(ScenarioError) as error:
+        read(tmp_path, text)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("[:append 1 true]", "[:append 2 1]"),
+        ("[:w 1 true]", "[:w 1 2.0]"),
+        ("[:w :x 1]", '[:w "y" 2]'),
+        ("[:w 1 2]", "[:r 1 2.0]"),  # as it may come back
+    ],
+    ids=["two lists", "two values", "two names", "a read"],
+)
+def test_what_can_be_told_apart_is_read(tmp_path: Path, first: str, second: str) -> None:
+    text = "".join(f"{{:type :ok, :process 0, :f :txn, :value [{one}]}}\n" for one in (first, second))
+    assert len(read(tmp_path, text).transactions) == 2
