@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from harness.scenario.conflicts_model import ANYWHERE, DECIMALS, MOMENTS, NUMBERS, Access, Table, key_text
+from harness.scenario.conflicts_model import ANYWHERE, NUMBERS, Access, Table, key_text
+from harness.scenario.conflicts_order import shows_order
 from harness.scenario.expressions import DatabaseName, Expression, parse
 
 DIALECTS = {"postgresql": "postgres", "sqlserver": "tsql"}
@@ -149,9 +150,9 @@ class _Statement:
         else:
             accesses = {Access(self._where(self.named[0]), writes, keys)}
         accesses |= set(self._followed(changes))
-        loose = (
-            frozenset(self._where(table) for table in self.named) if self._shows_order(keys, writes) else frozenset()
-        )
+        tables = [self.tables.get(table.name.lower()) for table in self.named]
+        shown = shows_order(tree, keys, self._table(), tables, writes=writes)
+        loose = frozenset(self._where(table) for table in self.named) if shown else frozenset()
         return Read(frozenset(accesses), loose, not (keys is not None and self._plain()))
 
     def _does_more(self) -> bool:
@@ -297,55 +298,6 @@ class _Statement:
                 seen.add(name)
                 yield Access(f"{self.alias}.{name}", True)
                 near |= (self.tables[name].children if name in self.tables else frozenset()) - seen  # cascades
-
-    def _shows_order(self, keys: frozenset[str] | None, writes: bool) -> bool:
-        """Whether rows could come, or be locked, in an order that depends on how they lie."""
-        sql, tree = self.sql, self.tree
-        if keys is not None and len(keys) <= 1:
-            return False
-        if isinstance(tree, sql.Insert) and keys is not None:
-            return False
-        table = self._table()
-        order = tree.args.get("order")
-        if table is not None and table.key and order is not None and not tree.find(sql.Distinct, sql.Group):
-            by = {one.this.name.lower() for one in order.expressions if isinstance(one.this, sql.Column)}
-            if by >= {*table.key}:
-                return False
-        if writes or not isinstance(tree, sql.Select):
-            return True
-        if tree.find(sql.Limit, sql.Fetch, sql.Offset, sql.Distinct, sql.Group, sql.Window, sql.Subquery, sql.With):
-            return True
-        if any(not self._is_exact(found) for found in tree.find_all(sql.AggFunc)):
-            return True
-        return any(
-            projection.find(sql.AggFunc) is None
-            or any(column.find_ancestor(sql.AggFunc) is None for column in projection.find_all(sql.Column, sql.Star))
-            for projection in tree.expressions
-        )
-
-    def _is_exact(self, aggregate: Any) -> bool:
-        """Whether it is the same in any order of the rows: sums of floating-point numbers are not, nor is the writing
-        of a least or greatest one of equal ones."""
-        sql = self.sql
-        if isinstance(aggregate, sql.Count):
-            return True
-        if not isinstance(aggregate, (sql.Sum, sql.Avg, sql.Min, sql.Max)):
-            return False
-        parts = (sql.Column, sql.Identifier, sql.Literal, sql.Add, sql.Sub, sql.Mul, sql.Neg, sql.Paren)
-        if not all(node is aggregate or isinstance(node, parts) for node in aggregate.walk()):
-            return False
-        exact = NUMBERS | DECIMALS if isinstance(aggregate, (sql.Sum, sql.Avg)) else NUMBERS | MOMENTS
-        return all(self._types(column) <= exact for column in aggregate.find_all(sql.Column))
-
-    def _types(self, column: Any) -> set[str]:
-        """The types that a column may have, whichever table it is of; an empty one if that cannot be told."""
-        tables = [self.tables.get(table.name.lower()) for table in self.named]
-        found = {
-            table.columns[column.name.lower()].lower().partition("(")[0].strip() if table is not None else ""
-            for table in tables
-            if table is None or column.name.lower() in table.columns
-        }
-        return found or {""}
 
     def _plain(self) -> bool:
         """Whether it cannot fail: known columns of one table, whole numbers held against a key of whole numbers."""
