@@ -25,7 +25,12 @@ def shows_order(
     order = tree.args.get("order")
     if table is not None and table.key and order is not None and not tree.find(sql.Distinct, sql.Group):
         by = {one.this.name.lower() for one in order.expressions if isinstance(one.this, sql.Column)}
-        if by >= {*table.key}:
+        renamed = {
+            one.alias.lower()
+            for one in tree.find_all(sql.Alias)
+            if not isinstance(one.this, sql.Column) or one.this.name.lower() != one.alias.lower()
+        }
+        if by - renamed >= {*table.key}:
             return False
     if writes or not isinstance(tree, sql.Select):
         return True

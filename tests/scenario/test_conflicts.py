@@ -287,6 +287,22 @@ def test_sums_that_depend_on_the_order_of_rows_show_it(aggregate: str, loose: bo
     assert read.loose == ({"db.kinds"} if loose else set())
 
 
+@pytest.mark.parametrize(
+    ("columns", "loose"),
+    [
+        ("id AS k, v AS id", True),
+        ("v AS ID, id", True),
+        ("CAST(id AS boolean) AS id", True),
+        ("id AS id, v", False),
+        ("v AS w", False),
+    ],
+)
+def test_another_column_under_the_name_of_the_key_is_no_order(columns: str, loose: bool) -> None:
+    read = read_sql(f"SELECT {columns} FROM plain ORDER BY id", "postgres", "db", KEYED)
+    assert read is not None
+    assert read.loose == ({"db.plain"} if loose else set())
+
+
 def test_any_engine_and_level_is_the_strictest() -> None:
     made = [Session(name, (Step(f"{name}1", name, "db", {"*": text}),)) for name, text in (("A", R1), ("B", W2))]
     assert unplaced(made).conflict(made[0].steps[0], made[1].steps[0])
