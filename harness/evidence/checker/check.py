@@ -4,6 +4,11 @@ Kingsbury and Alvaro, *Elle: Inferring Isolation Anomalies from Experimental Obs
 
 - Only what was observed can be told. Values that two transactions wrote, and registers that nobody read, give no order.
 - For registers the order of versions is what reads before writes tell, and the initial version: it is partial.
+- An increment that nobody saw is taken not to have left what a sure one left, too, unless an update was seen to be lost.
+- A read skew or a long fork over conditions alone (a phantom) excludes repeatable read like one over rows; Adya's PL-2.99
+  would allow it.
+- Update serializability is excluded for certain by cycles without readers; one with a single reader only if it is told.
+  The same goes for causality: a longer way round by wr alone is not looked for where a shorter one has a ww.
 - A count is of dependencies that close a cycle of that name, each once, and of transactions told together, once: there may
   be more ways round. A search that came to its limit says so in the notes, and its count is then a least one.
 """

@@ -34,6 +34,7 @@ class Counter(Registers):
         self._all: dict[int, list[int]] = {}  # all increments that may have counted
         self._failed: dict[int, list[tuple[int, int, bool]]] = {}  # who failed, how much it was, whether it was seen
         self._blind: set[int] = set()  # counters with increments of which nobody says at all what they left
+        self._futures: list[tuple[int, int, Hashable]] = []  # who read what it left only after that
         self._falling: set[int] = set()  # counters that do not only grow
         self._same: dict[int, dict[Hashable, list[int]]] = {}  # who left a value that somebody else left, too
         self._ranges: dict[tuple[int, bool], tuple[int, int]] = {}  # what counters may have been
@@ -78,6 +79,12 @@ class Counter(Registers):
                 if op.f == "inc":
                     self._count(position, transaction.status, self.number(op.key), *op.value)
         super()._read()
+        for position, number, version in self._futures:
+            alone = self.registers[number].writers.get(version) == position
+            if number in self._falling or number in self._blind or not alone:
+                self._saw(position, number, version, INITIAL)
+            else:
+                super()._future(position, number, version)
         for number in self._falling:
             old = self.registers[number]
             self.registers[number] = Register(old.initial, readers=old.readers)
@@ -105,10 +112,7 @@ class Counter(Registers):
             super()._saw(position, number, version, written)
 
     def _future(self, position: int, number: int, version: Hashable) -> None:
-        if number in self._falling:
-            self._saw(position, number, version, INITIAL)
-        else:
-            super()._future(position, number, version)
+        self._futures.append((position, number, version))  # whether somebody else left it, too, is known only later
 
     def repeated(self, number: int, version: Hashable, position: int) -> None:
         """Two increments that left one value: an update was lost, if both counted and values only grow."""

@@ -58,6 +58,13 @@ def test_a_counter_that_falls_has_a_range_and_each_transaction_agrees_with_itsel
     assert counter(*made, ("ok", r(4))).counts == {}
 
 
+def test_a_value_that_came_back_after_a_lost_update_is_no_future_read() -> None:
+    twice = counter(("ok", inc(1, 1)), ("ok", inc(1, 2)), ("ok", r(2), inc(1, 2)))
+    assert "future-read" not in twice.counts
+    assert "lost-update" in twice.counts
+    assert "future-read" in counter(("ok", inc(1, 1)), ("ok", r(2), inc(1, 2))).counts
+
+
 def test_counters_that_only_grow_are_judged_beside_one_that_falls() -> None:
     report = counter(("ok", inc(-1, -1)), ("ok", ("inc", "x", (1, 1))), ("ok", ("inc", "x", (1, 1))))
     assert report.counts == {"lost-update": 1}
