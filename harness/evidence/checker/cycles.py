@@ -33,6 +33,7 @@ class Cycles:
     examples: int
     predicates: frozenset[int] = frozenset()  # the numbers of objects that are conditions
     only_read: Callable[[int], bool] = lambda _: False  # whether a transaction wrote nothing
+    rows: set[str] = field(default_factory=set)  # names of cycles of which no rw lies on conditions only
     facets: set[str] = field(default_factory=set)  # what there is besides, by names that are not counted
     counts: dict[str, int] = field(default_factory=dict)
     kept: dict[str, list[tuple[int, tuple[int, ...], tuple[Step, ...]]]] = field(default_factory=dict)
@@ -42,8 +43,11 @@ class Cycles:
 
     def add(self, name: str, cycle: Sequence[Step]) -> None:
         """Count a cycle; keep it if it is one of the shortest. A write skew over a condition is Adya's G2."""
-        if name.startswith("G2-item") and any(self.on_predicate(step) for step in cycle):
+        phantom = any(self.on_predicate(step) for step in cycle)
+        if name.startswith("G2-item") and phantom:
             name = name.replace("G2-item", "G2")
+        if not phantom:
+            self.rows.add(name)
         self.counts[name] = self.counts.get(name, 0) + 1
         if name in UPDATES and sum(self.only_read(step.source) for step in cycle) <= 1:
             self.facets.add("G-update")

@@ -20,7 +20,7 @@ read" is Adya's PL-2.99, not what a product calls so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from harness.errors import did_you_mean
@@ -233,14 +233,21 @@ def forbidden(name: str) -> set[str]:
     return {anomaly for anomaly in known if implied([anomaly]) & direct}
 
 
-def excluded(names: Iterable[str]) -> list[str]:
+def excluded(names: Iterable[str], conditions: Collection[str] = ()) -> list[str]:
     """The levels that a history with these anomalies cannot have had, the weakest first.
+
+    ``conditions``: those of them that lie on conditions only, and so are phantoms, which Adya's repeatable read has.
 
     >>> excluded(["G2-item"])
     ['repeatable read', 'serializable', 'strong session serializable', 'strict serializable']
     """
-    there = implied(names)
-    broken = {one for one, anomalies in FORBIDS.items() if there.intersection(anomalies)}
+    names = list(names)
+    there, rows = implied(names), implied(name for name in names if name not in conditions)
+    broken = {
+        one
+        for one, anomalies in FORBIDS.items()
+        if (rows if one == "repeatable read" else there).intersection(anomalies)
+    }
     found: list[str] = []
     for one, weaker in LATTICE.items():
         if one in broken or any(other in found for other in weaker):
@@ -248,7 +255,9 @@ def excluded(names: Iterable[str]) -> list[str]:
     return found
 
 
-def possible(names: Iterable[str], *, process: bool = True, realtime: bool = True) -> list[str]:
+def possible(
+    names: Iterable[str], conditions: Collection[str] = (), *, process: bool = True, realtime: bool = True
+) -> list[str]:
     """The strongest levels that these anomalies do not exclude, the weakest first. None at all, if there is none.
 
     Levels of sessions' order (``process``) and of real time count only if that was looked at.
@@ -256,7 +265,7 @@ def possible(names: Iterable[str], *, process: bool = True, realtime: bool = Tru
     >>> possible(["G2-item"]), possible([]), possible([], realtime=False)
     (['update serializable', 'strong snapshot isolation'], ['strict serializable'], ['strong session serializable'])
     """
-    out = excluded(names)
+    out = excluded(names, conditions)
     left = [one for one in LATTICE if one not in out and _looked_at(one, process, realtime)]
     covered = _reach((other for one in left for other in LATTICE[one]), LATTICE)
     return [one for one in left if one not in covered]

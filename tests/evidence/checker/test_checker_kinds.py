@@ -109,6 +109,18 @@ def test_registers_of_one_of_unknown_end_whose_writes_were_read_are_judged_like_
     assert "snapshot isolation" in report.excluded
 
 
+def test_a_read_skew_over_a_condition_is_a_phantom_that_repeatable_read_allows() -> None:
+    skew = [("ok", ("r", "rows", 0), ("r", "y", 1)), ("ok", ("r", "rows", 0), ("w", "rows", 1), ("w", "y", 1))]
+    over = registers(*skew, initial={"rows": 0}, predicates=("rows",))
+    assert over.counts == {"G-single": 1}
+    assert "repeatable read" not in over.excluded
+    assert "repeatable read" in over.possible
+    assert {"consistent view", "serializable"} <= set(over.excluded)
+    assert "repeatable read" in registers(*skew, initial={"rows": 0}).excluded
+    both = [*skew, ("ok", ("r", "x", 0), ("r", "z", 1)), ("ok", ("w", "x", 1), ("w", "z", 1))]
+    assert "repeatable read" in registers(*both, initial={"rows": 0, "x": 0}, predicates=("rows",)).excluded
+
+
 def test_a_cycle_of_versions_is_told_with_its_reads() -> None:
     report = registers(("ok", ("r", "x", 2), ("w", "x", 1)), ("ok", ("r", "x", 1), ("w", "x", 2)))
     assert report.counts == {"cyclic-versions": 1, "G1c": 1}
