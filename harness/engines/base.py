@@ -50,9 +50,9 @@ class Verb(StrEnum):
 class Statement:
     """One step, ready to run.
 
-    ``body`` is SQL text with the engine's own placeholders, a MongoDB command document, a Redis argument list, or a
-    :class:`Verb`. ``parameters`` are bound by the driver, never formatted into the text. ``plan``: the session shall
-    tell how the server executed it, if it can (:attr:`Outcome.plans`).
+    ``body`` is SQL text with the engine's own placeholders, a MongoDB command document, a Redis argument list, or
+    a :class:`Verb`. ``parameters`` are bound by the driver, never formatted into the text. ``plan``: the session shall tell
+    how the server executed it, if it can (:attr:`Outcome.plans`).
     """
 
     body: str | Mapping[str, Any] | Sequence[str] | Verb
@@ -80,10 +80,10 @@ class Notification:
 class Outcome:
     """What a step gave. ``error`` is None if it went well.
 
-    ``may_release`` is False only if the engine is sure that the step let nobody go, so that the coordinator need not
-    ask the server about the waiting sessions. ``empty``: there was no command in it. ``later`` makes the results when
-    they are first looked at: on the way from one step to the next nobody does. ``plans``: of its statements, as the
-    engine gives them; None if the session cannot tell.
+    ``may_release`` is False only if the engine is sure that the step let nobody go, so that the coordinator need
+    not ask the server about the waiting sessions. ``empty``: there was no command in it. ``later`` makes the results when
+    they are first looked at: on the way from one step to the next nobody does. ``plans``: of its statements, as the engine
+    gives them; None if the session cannot tell.
     """
 
     __slots__ = (
@@ -158,8 +158,7 @@ class Capabilities:
 class SessionOptions:
     """How a session is opened. ``name`` is shown in the server's session list.
 
-    ``level`` may be :data:`harness.vocabulary.DEFAULT_LEVEL`: then nothing is asked, and what the server gives is
-    read.
+    ``level`` may be :data:`harness.vocabulary.DEFAULT_LEVEL`: then nothing is asked, and what the server gives is read.
     """
 
     name: str
@@ -268,95 +267,6 @@ class Observer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
-    """Something that a session's open transaction has locked, noted or been told to touch, by the server's own word.
-
-    ``name`` is a table's name in small letters, ``SCHEMA.TABLE`` if its schema has to be named, for Redis a key.
-    ``unknown``: it is no table's rows, and may be anything (``name`` says what the server calls it).
-    """
-
-    name: str
-    writes: bool
-    unknown: bool = False
-
-
-@runtime_checkable
-class Touching(Protocol):
-    """An Observer that can tell what a session of the run touches."""
-
-    def touched(self, pid: str, statement: Statement) -> list[Touch]:
-        """What the session's open transaction has touched so far, its last statement being ``statement``.
-
-        Nothing where no transaction is open: what was locked is free again. Raises EngineError if the server is gone.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A table, view or foreign table as the server's catalog has it, names in small letters.
-
-    ``shared``: columns of unique and exclusion constraints besides the primary key, and of foreign keys; all of them
-    where such a column is generated from others.
-    ``triggers``: pairs of event (insert, update, delete) and routine. ``calls``: the routines that its checks, indexes,
-    rules and the like call. ``odd``: it has some of those, or rules, row security, partitions, inheritance, columns that
-    differ by large letters only, texts that are equal without being the same. ``looks``: what a view, or a rule, is made
-    of. ``late``: whether its constraints or triggers wait for the end of the transaction: ``always``, ``if asked to``
-    (SET CONSTRAINTS), or not at all, which is empty.
-    """
-
-    name: str
-    kind: str  # "table", "view", "foreign"
-    key: tuple[str, ...] = ()
-    columns: Mapping[str, str] = field(default_factory=dict)  # name → type
-    shared: frozenset[str] = frozenset()
-    parents: frozenset[str] = frozenset()
-    children: frozenset[str] = frozenset()
-    triggers: tuple[tuple[str, str], ...] = ()
-    drawn: bool = False  # an insert draws values from sequences or functions
-    always: frozenset[str] = frozenset()  # columns whose values the server always draws by itself
-    odd: bool = False
-    calls: frozenset[str] = frozenset()
-    looks: frozenset[str] = frozenset()
-    late: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Routine:
-    """A function or procedure that somebody has made in the database."""
-
-    name: str
-    language: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Catalog:
-    """What a database is made of.
-
-    ``sequences``: those that belong to a table's column → the table. ``steady``: built-in functions that depend on
-    nothing but their arguments. ``own``: names of the routines that no extension brought. ``unnamed``: those of them
-    that a statement may call without naming them: behind operators, casts, domains.
-    """
-
-    relations: Mapping[str, Relation] = field(default_factory=dict)
-    routines: Mapping[str, tuple[Routine, ...]] = field(default_factory=dict)
-    sequences: Mapping[str, str] = field(default_factory=dict)
-    steady: frozenset[str] = frozenset()
-    own: frozenset[str] = frozenset()
-    unnamed: frozenset[str] = frozenset()
-
-
-@runtime_checkable
-class Cataloguing(Protocol):
-    """An Observer that can tell what its database is made of."""
-
-    def catalog(self) -> Catalog:
-        """The user's tables and routines. Raises EngineError if the server is gone."""
-        ...
-
-
 class Admin(Protocol):
     """A connection that makes and drops the harness's own databases. Their names all begin with ``OWNED``."""
 
@@ -409,8 +319,8 @@ class Naming(Protocol):
     def create_named(self, name: str, *, replace: bool = False) -> None:
         """Make it; waits while another process has it.
 
-        If one is there that the harness has not made, it is borrowed while nothing is in it, else EngineError is
-        raised; with ``replace``, on a server that is ours, it is made anew.
+        If one is there that the harness has not made, it is borrowed while nothing is in it, else EngineError is raised;
+        with ``replace``, on a server that is ours, it is made anew.
         """
         ...
 
@@ -420,8 +330,7 @@ class Copying(Protocol):
     """An Admin whose server can make a database as a copy of another one, faster than by filling it."""
 
     def create_copy(self, name: str, template: str) -> None:
-        """Make ``name`` as a copy of ``template``, a database of ours that nobody is connected to. Raises
-        EngineError."""
+        """Make ``name`` as a copy of ``template``, a database of ours that nobody is connected to. Raises EngineError."""
         ...
 
 

@@ -16,7 +16,8 @@ import psycopg
 
 from harness.answers import DeadlockReport, ErrorKind, ErrorRecord
 from harness.engines import postgresql_touching
-from harness.engines.base import OWNED, Capabilities, Catalog, ServerWait, Statement, Touch
+from harness.engines.base import OWNED, Capabilities, ServerWait, Statement
+from harness.engines.touching import Catalog, Touch
 from harness.errors import EngineError
 from harness.vocabulary import LEVELS
 

@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from harness.engines.base import Catalog, Relation, Routine, Touch
+from harness.engines.touching import Catalog, Relation, Routine, Touch
 from harness.errors import EngineError
 
 Connection = psycopg.Connection[tuple[Any, ...]]

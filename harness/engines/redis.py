@@ -21,18 +21,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from harness.answers import DeadlockReport, ErrorKind, ErrorRecord, ResultSet, TransactionEnd
-from harness.engines.base import (
-    OWNED,
-    Capabilities,
-    Notice,
-    Outcome,
-    ServerWait,
-    SessionOptions,
-    Statement,
-    Touch,
-    Verb,
-)
+from harness.engines.base import OWNED, Capabilities, Notice, Outcome, ServerWait, SessionOptions, Statement, Verb
 from harness.engines.redis_wire import LEASE, Link, clients, error_record, result_of, walk
+from harness.engines.touching import Touch
 from harness.errors import EngineError, did_you_mean
 from harness.vocabulary import LEVELS
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 
-from harness.engines.base import Catalog, Relation, Routine
+from harness.engines.touching import Catalog, Relation, Routine
 
 # Whatever these touch is locked, and so seen, or belongs to the session alone, or is time.
 SEEN = frozenset({"nextval", "setval", "currval", "lastval", "pg_sleep"})

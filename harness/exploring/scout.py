@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness.engines.base import Catalog, Cataloguing, Relation
+from harness.engines.touching import Catalog, Cataloguing, Relation
 from harness.exploring.routines import Routines
 from harness.history import ENDINGS, EventKind
 from harness.runner.case import Play

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.engines.base import Observer, Outcome, Statement, Touch, Touching
+from harness.engines.base import Observer, Outcome, Statement
+from harness.engines.touching import Touch, Touching
 from harness.errors import HarnessError
 from harness.runner.driver import Endpoint
 from harness.scenario.conflicts_model import SERVER, Access

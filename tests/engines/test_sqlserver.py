@@ -20,10 +20,11 @@ import sqlglot
 
 from harness.answers import ErrorKind, TransactionEnd
 from harness.engines import engine
-from harness.engines.base import SessionOptions, Statement, Touch, Verb
+from harness.engines.base import SessionOptions, Statement, Verb
 from harness.engines.sqlserver import SQLServer, admin, babelfish, deadlocks, driver, faults, observer, probe, session
 from harness.engines.sqlserver.text import bare, quote, read
 from harness.engines.sqlserver.touching import TOUCHED, touches
+from harness.engines.touching import Touch
 from harness.errors import DriverMissing, EngineError, LoginRefused, ServerError
 
 URL = "mssql://sa:s3cret@db.example:1444/psh_k3x9_1?Encrypt=yes&trustservercertificate=yes"

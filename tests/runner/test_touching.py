@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.engines import engine
-from harness.engines.base import Cataloguing, Statement, Touch, Touching
+from harness.engines.base import Statement
+from harness.engines.touching import Cataloguing, Touch, Touching
 from harness.runner.case import Play as Run
 from harness.runner.stage import Stage
 from harness.runner.touching import unknown

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.answers import DeadlockReport
-from harness.engines.base import ServerWait, Statement, Touch
+from harness.engines.base import ServerWait, Statement
 from harness.engines.sqlserver import babelfish
 from harness.engines.sqlserver.deadlocks import DeadlockReports
 from harness.engines.sqlserver.driver import Refused, ask, connect, odbc
 from harness.engines.sqlserver.probe import probe
 from harness.engines.sqlserver.text import quote
 from harness.engines.sqlserver.touching import TOUCHED, touches
+from harness.engines.touching import Touch
 from harness.errors import EngineError, HarnessError
 
 if TYPE_CHECKING:

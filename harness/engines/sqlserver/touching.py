@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from harness.engines.base import Touch
+from harness.engines.touching import Touch
 
 TOUCHED = """
 SELECT l.resource_type, l.request_mode, COALESCE(o.name, p.name)
