@@ -23,11 +23,6 @@ from harness.evidence.versions import attribute
 from harness.history import ENDINGS, Event, EventKind, History
 
 
-def observed_of(history: History) -> Observed:
-    """The transactions of a scenario over its items, as registers; what cannot be told is left out."""
-    return converted(history)[0]
-
-
 def converted(history: History, source: str = "") -> tuple[Observed, list[str]]:
     """The transactions of a scenario, as registers, and what was left out of them, a line each."""
     units = transactions(history)

@@ -7,12 +7,16 @@ import pytest
 
 from harness.errors import ScenarioError
 from harness.evidence.checker.check import check
-from harness.evidence.checker.model import MicroOp, Status, Workload
-from harness.evidence.elle.convert import converted, observed_of
+from harness.evidence.checker.model import MicroOp, Observed, Status, Workload
+from harness.evidence.elle.convert import converted
 from harness.evidence.elle.read import read_file, read_history
 from harness.evidence.elle.write import write_history
-from harness.history import EventKind
+from harness.history import EventKind, History
 from tests.evidence.histories import LOST, Builder, build, read, write
+
+
+def observed_of(history: History) -> Observed:
+    return converted(history)[0]
 
 
 def test_a_scenario_becomes_transactions_over_registers() -> None:

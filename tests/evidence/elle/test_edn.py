@@ -148,7 +148,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True)
 @given(_VALUES)
 def test_what_is_written_is_read(value: Any) -> None:
     assert edn.loads(edn.dumps(value)) == value
@@ -171,7 +171,7 @@ _OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     _OPERATIONS, st.sampled_from(["\n", ",\n", " ", " ;x\n", "\r\n", "\n\n"]), st.sampled_from(["  ", " , ", " ", "\t"])
 )
@@ -194,7 +194,7 @@ def outcome(text: str) -> Any:
         return error.message, 0 <= error.offset <= len(text)
 
 
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True)
 @given(st.text(alphabet='{}[]()#_"\\:;, \n0a-.N^', max_size=30))
 def test_whatever_it_is_it_is_read_or_refused(text: str) -> None:
     quick = outcome(text)

@@ -52,9 +52,12 @@ def test_json_has_the_same_names(tmp_path: Path) -> None:
 
 
 _KEYS: st.SearchStrategy[Key] = st.integers(-3, 99) | st.text(max_size=5)
-_ELEMENTS = st.integers() | st.text(max_size=4) | st.booleans() | st.floats(allow_nan=False, allow_infinity=False)
+# Values that Python takes for one (1, 1.0, true) are refused in one history: see tests of reading.
+_WHOLE = st.integers().filter(lambda number: number not in (0, 1))
+_FRACTIONS = st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not number.is_integer())
+_ELEMENTS = _WHOLE | st.text(max_size=4) | st.booleans() | _FRACTIONS
 _BALANCES = st.integers() | st.tuples(st.integers(), st.none() | st.text(max_size=4) | st.integers())
-_NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+_NUMBERS = st.integers() | _FRACTIONS
 _OPS: dict[Workload, tuple[str, st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     Workload.list_append: ("append", _ELEMENTS, st.lists(_ELEMENTS, max_size=4).map(tuple)),
     Workload.rw_register: ("w", _ELEMENTS, st.none() | _ELEMENTS | st.tuples(st.integers(), st.text(max_size=2))),
@@ -102,7 +105,9 @@ def histories(draw: st.DrawFn) -> Observed:
     return Observed(workload, tuple(made), initial, total, draw(st.text(max_size=5)), conditions)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(observed=histories(), suffix=st.sampled_from([".edn", ".json", ".jsonl"]))
 def test_what_is_written_is_read_again(tmp_path: Path, observed: Observed, suffix: str) -> None:
     file = tmp_path / f"history{suffix}"
